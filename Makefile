@@ -1,0 +1,41 @@
+# Two commands: `make run` answers, `make test` proves.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+# Stages are started by DVC as `python src/<stage>.py`: put the environment's python first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint lock clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The first Python of 3.11 or newer that runs: a name on the PATH may be a shim for a version that is not installed.
+$(VENV)/.installed: requirements.lock
+	@test -x $(BIN)/python || for name in $(PYTHON) python3 python3.12 python3.11 python3.13; do \
+	  $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && exec $$name -m venv $(VENV); \
+	done; \
+	test -x $(BIN)/python || { echo "error: no Python 3.11 or newer was found; name yours: make PYTHON=/path/to/python3.12 run" >&2; exit 2; }
+	@echo "installing the locked packages into $(VENV) (once, a few minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+	@touch $@
+
+run: $(VENV)/.installed ## install what is locked, run the pipeline, print the answer
+	@dvc repro
+	@python src/headline.py
+
+lint: $(VENV)/.installed
+	@ruff check . && ruff format --check . && mypy src
+
+test: $(VENV)/.installed ## lint, types, and every test
+	@$(MAKE) --no-print-directory lint
+	@pytest
+
+lock: ## pin every package again, with hashes (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+
+clean: ## remove what stages wrote and the environment
+	rm -rf $(VENV) data/ingested data/prepared data/split data/cate data/policy models plots

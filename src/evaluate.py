@@ -1,0 +1,84 @@
+"""Choose the champion on select, and report on final what every policy earns and how well every learner ranks.
+
+reads   data/scores.parquet, data/policy/decisions.parquet, data/cate/<learner>.parquet, data/nuisance.parquet,
+        data/prepared/, data/truth/customers.parquet
+writes  metrics/{headline,policies,learners}.json, plots/*.csv and plots/*.png
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+import stage
+from promotions.economics import Economics
+from promotions.evaluation.curves import plot_tables
+from promotions.evaluation.scores import Scores
+from promotions.evaluation.summary import Truth, headline, learner_metrics, policy_metrics
+from promotions.evaluation.value import choose_champion, evaluate_policies
+from promotions.plots import draw
+from tables import aligned, codes_of_clusters
+
+
+def main() -> None:
+    """Final is looked at here, and only here."""
+    constants = Economics.from_params(stage.params("costs"))
+    replicates = stage.whole_number("evaluate", "replicates", least=100)
+    roles = stage.read_json("data/prepared/roles.json")
+    label = stage.label(roles["source"], roles["simulated"])
+    scored = stage.read_parquet("data/scores.parquet")
+    names = scored["customer_id"]
+    frame = aligned(stage.read_parquet("data/prepared/customers.parquet"), names, "data/prepared/customers.parquet")
+    decisions = aligned(stage.read_parquet("data/policy/decisions.parquet"), names, "data/policy/decisions.parquet")
+    decisions = decisions.drop(columns="customer_id")
+    in_final = scored["part"].to_numpy() == "final"
+
+    chosen_on = ~in_final
+    champion = choose_champion(
+        Scores.from_frame(scored[chosen_on]), decisions[chosen_on], constants.of_customers(frame[chosen_on])
+    )
+
+    scores, economics = Scores.from_frame(scored[in_final]), constants.of_customers(frame[in_final])
+    ids, clusters = names[in_final], codes_of_clusters(frame[in_final])
+    truth = read_truth(ids)
+    bootstrap = stage.generator("evaluate")
+    values = evaluate_policies(scores, decisions[in_final], economics, clusters, replicates, bootstrap)
+    treat = decisions.loc[in_final, champion].to_numpy(dtype=bool)
+    summary = headline(champion, values[champion], len(ids), treat, economics, truth)
+    mu1 = read_column("data/nuisance.parquet", "mu1", ids)
+    cates = {name: read_column(f"data/cate/{name}.parquet", "cate", ids) for name in stage.learners()}
+    policies = {name: policy_metrics(value) for name, value in values.items()}
+    ranked = tqdm(cates.items(), desc="learners", leave=False)
+    learners = {name: learner_metrics(scores, cate, clusters, truth) for name, cate in ranked}
+    tables = plot_tables(
+        scores, values, champion, cates, mu1, economics, clusters, truth.means if truth is not None else None
+    )
+    pictures = draw(tables, ratio=economics.ratio, simulated=roles["simulated"])
+
+    stage.write_json("metrics/headline.json", {**label, **summary})
+    stage.write_json("metrics/policies.json", {**label, **policies})
+    stage.write_json("metrics/learners.json", {**label, **learners})
+    for name, table in tables.items():
+        stage.write_csv(f"plots/{name}.csv", table)
+        stage.write_bytes(f"plots/{name}.png", pictures[name])
+    stage.say(
+        f"champion {champion} earns {summary['profit_per_customer']:.5g} per customer "
+        f"({summary['profit_ci_low']:.5g} to {summary['profit_ci_high']:.5g}) on {len(ids):,} final customers"
+    )
+
+
+def read_column(path: str, column: str, ids: "pd.Series[str]") -> NDArray[np.float64]:
+    """One number of each of these customers."""
+    return aligned(stage.read_parquet(path), ids, path)[column].to_numpy(np.float64)
+
+
+def read_truth(ids: "pd.Series[str]") -> Truth | None:
+    """The truth about these customers, where the source is a simulation."""
+    table = stage.read_parquet("data/truth/customers.parquet")
+    if table.empty:
+        return None
+    return Truth.from_frame(aligned(table, ids, "data/truth/customers.parquet"))
+
+
+if __name__ == "__main__":
+    stage.run(main, __doc__)

@@ -1,0 +1,44 @@
+"""Turn each learner's effects and the costs into decisions.
+
+reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/customers.parquet, data/split/, models/encoder.json
+writes  data/policy/decisions.parquet: customers of select and final, one 0/1 column a policy
+"""
+
+import pandas as pd
+from tqdm import tqdm
+
+import stage
+from promotions.economics import Economics
+from promotions.policies import Audience, decide
+from promotions.policies.weighted import WeightedClassifier
+from tables import aligned, read_features, read_split
+
+
+def main() -> None:
+    """Every rule for every learner, and the two constants."""
+    economics = Economics.from_params(stage.params("costs"))
+    seed = int(stage.generator("policy").integers(2**31))
+    weighted = WeightedClassifier.from_params(stage.params("policy", "weighted"), seed, stage.threads())
+    frame, features = read_features()
+    split = read_split(frame["customer_id"])
+    in_train = split["part"].to_numpy() == "train"
+    nuisance = aligned(stage.read_parquet("data/nuisance.parquet"), frame["customer_id"], "data/nuisance.parquet")
+
+    learners = {}
+    for name in stage.learners():
+        table = stage.read_parquet(f"data/cate/{name}.parquet")
+        cate = aligned(table, frame["customer_id"], f"data/cate/{name}.parquet")["cate"].to_numpy()
+        learners[name] = tuple(
+            Audience(features[rows], cate[rows], nuisance["mu1"].to_numpy()[rows], economics.of_customers(frame[rows]))
+            for rows in (in_train, ~in_train)
+        )
+    with tqdm(total=len(learners), desc="policies", leave=False) as bar:
+        decisions = decide(learners, split["fold"].to_numpy()[in_train], weighted, bar.update)
+
+    ids = frame["customer_id"][~in_train].reset_index(drop=True)
+    stage.write_parquet("data/policy/decisions.parquet", pd.concat([ids, decisions], axis=1))
+    stage.say(f"{decisions.shape[1]} policies for {len(decisions):,} customers at C/R = {economics.ratio:.4g}")
+
+
+if __name__ == "__main__":
+    stage.run(main, __doc__)

@@ -1,0 +1,83 @@
+"""LightGBM with the few parameters that matter here, and settings that make it repeatable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from promotions.errors import InputError
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """Gradient boosted trees. Names say what LightGBM's do: trees = n_estimators, leaves = num_leaves, and so on."""
+
+    trees: int = 150
+    leaves: int = 8
+    learning_rate: float = 0.05
+    min_leaf: int = 100
+    feature_share: float = 0.7
+    row_share: float = 0.7
+    l2: float = 1.0
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], key: str) -> "Boosting":
+        """Read a section of params.yaml. Raises InputError naming an unknown key or a value out of range."""
+        if not isinstance(params, Mapping):
+            raise InputError(f"{key}: expected the keys {', '.join(f.name for f in fields(cls))}, got {params!r}")
+        known = {f.name: f for f in fields(cls)}
+        for name, value in params.items():
+            if name not in known:
+                raise InputError(f"{key}.{name} is unknown; the keys of {key} are {', '.join(known)}")
+            number = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
+            whole = known[name].type is int
+            share = name.endswith("_share") or name == "learning_rate"
+            low = 2 if name == "leaves" else 1 if whole else 0
+            if not number or (whole and value != int(value)) or value < low or (share and not 0 < value <= 1):
+                expected = f"a whole number of {low} or more" if whole else "a share in (0, 1]" if share else "0 or more"
+                raise InputError(f"{key}.{name}: expected {expected}, got {value!r}")
+        return cls(**params)
+
+    def lightgbm(self, seed: int, threads: int) -> dict[str, Any]:
+        """LightGBM's own parameters.
+
+        Histograms are built by column and in a fixed order, so that the model does not depend on the number of threads.
+        """
+        return {
+            "num_leaves": self.leaves,
+            "learning_rate": self.learning_rate,
+            "min_child_samples": self.min_leaf,
+            "colsample_bytree": self.feature_share,
+            "subsample": self.row_share,
+            "subsample_freq": 1 if self.row_share < 1 else 0,
+            "reg_lambda": self.l2,
+            "random_state": seed,
+            "n_jobs": threads,
+            "deterministic": True,
+            "force_col_wise": True,
+            "verbose": -1,
+        }
+
+
+def is_binary(outcome: ArrayLike) -> bool:
+    """Whether an outcome takes the values 0 and 1 alone."""
+    return bool(np.isin(np.unique(np.asarray(outcome)), (0.0, 1.0)).all())
+
+
+def make_regressor(params: Boosting, *, binary: bool, seed: int, threads: int) -> Any:
+    """A regressor of E[y | x]: with the cross-entropy loss for a 0/1 outcome (it predicts probabilities), else L2."""
+    from lightgbm import LGBMRegressor
+
+    objective = "cross_entropy" if binary else "regression"
+    return LGBMRegressor(objective=objective, n_estimators=params.trees, **params.lightgbm(seed, threads))
+
+
+def make_classifier(params: Boosting, *, seed: int, threads: int) -> Any:
+    """A classifier of a 0/1 label."""
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(n_estimators=params.trees, **params.lightgbm(seed, threads))
+
+

@@ -1,0 +1,83 @@
+"""What a contact costs and a response earns, and so what an arm is worth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from promotions.errors import InputError
+
+CHARGED = ("on_treatment", "on_response")
+KEYS = ("cost_per_treatment", "revenue_per_response", "charged")
+
+
+@dataclass(frozen=True)
+class Economics:
+    """Money per customer.
+
+    cost (C) is paid for a treated customer, or with ``charged="on_response"`` only if that customer responds (a coupon
+    that costs when it is redeemed). revenue (R) is earned per unit of outcome. Scalars, or one value a customer.
+    """
+
+    cost: float | NDArray[np.float64]
+    revenue: float | NDArray[np.float64]
+    charged: str = "on_treatment"
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> "Economics":
+        """Read the section ``costs``. Raises InputError."""
+        for name in KEYS:
+            if name not in params:
+                raise InputError(f"costs.{name} is missing; the keys of costs are {', '.join(KEYS)}")
+        for name in params:
+            if name not in KEYS:
+                raise InputError(f"costs.{name} is unknown; the keys of costs are {', '.join(KEYS)}")
+        for name in KEYS[:2]:
+            value = params[name]
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise InputError(f"costs.{name}: expected a number, money per customer, got {value!r}")
+            if not np.isfinite(value) or value < 0:
+                raise InputError(f"costs.{name}: expected 0 or more, money per customer, got {value!r}")
+        if params["charged"] not in CHARGED:
+            raise InputError(f"costs.charged: {params['charged']!r} is unknown; it is one of {', '.join(CHARGED)}")
+        return cls(float(params["cost_per_treatment"]), float(params["revenue_per_response"]), params["charged"])
+
+    def of_customers(self, frame: pd.DataFrame) -> "Economics":
+        """With the columns ``cost`` and ``revenue`` of ``frame``, where it has them, instead of the constants."""
+        own = {name: frame[name].to_numpy(np.float64) for name in ("cost", "revenue") if name in frame.columns}
+        return replace(self, **own) if own else self
+
+    def at_ratio(self, ratio: float) -> "Economics":
+        """With a cost of ``ratio`` times the revenue."""
+        return replace(self, cost=ratio * self.revenue)
+
+    @property
+    def ratio(self) -> float:
+        """Mean cost over mean revenue, C/R: the effect at which a contact pays. Infinite if nothing is earned."""
+        revenue = float(np.mean(self.revenue))
+        return float(np.mean(self.cost)) / revenue if revenue > 0 else float("inf")
+
+    def profits(self, outcomes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Profit of each arm from the outcome (or the score of the outcome) in each arm.
+
+        π(0) = R·y(0).  π(1) = R·y(1) − C, or (R − C)·y(1) when charged on response.
+
+        outcomes: (n, 2), column a for arm a.  Returns (n, 2), money per customer.
+        """
+        untreated = self.revenue * outcomes[:, 0]
+        if self.charged == "on_response":
+            return np.column_stack([untreated, (self.revenue - self.cost) * outcomes[:, 1]])
+        return np.column_stack([untreated, self.revenue * outcomes[:, 1] - self.cost])
+
+    def expected_gain(self, cate: ArrayLike, treated_outcome: ArrayLike) -> NDArray[np.float64]:
+        """Profit of treating over not treating: R·τ(x) − C, or R·τ(x) − C·μ₁(x) when charged on response.
+
+        Source: Hitsch, Misra & Zhang, SSRN 3111957, section 2.
+
+        cate: (n,).  treated_outcome: (n,) μ₁(x), used only when charged on response.
+        """
+        charge = self.cost * np.asarray(treated_outcome) if self.charged == "on_response" else self.cost
+        return np.asarray(self.revenue * np.asarray(cate, dtype=np.float64) - charge)

@@ -1,0 +1,148 @@
+"""What policies earn per customer, with intervals, all on the same customers and the same resamples."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from promotions.economics import Economics
+from promotions.evaluation.scores import Scores
+from promotions.inference import bootstrap_sums
+
+LEVELS = (0.025, 0.975)
+TREAT_ALL, TREAT_NONE = "treat_all", "treat_none"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval."""
+
+    value: float
+    ci_low: float
+    ci_high: float
+
+    def named(self, name: str) -> dict[str, float]:
+        """``{name, name_ci_low, name_ci_high}``, as metrics files have it."""
+        return {name: self.value, f"{name}_ci_low": self.ci_low, f"{name}_ci_high": self.ci_high}
+
+
+@dataclass(frozen=True)
+class PolicyValue:
+    """Profit per customer of one policy.
+
+    dr and ips are estimates with intervals; snips is self-normalised. The differences are paired: of the same customers
+    and the same resamples. ``probability_of_loss``: share of resamples in which the policy earns less than treating
+    nobody.
+    """
+
+    share_treated: float
+    ips: Estimate
+    snips: float
+    dr: Estimate
+    versus_none: Estimate
+    versus_all: Estimate
+    probability_of_loss: float
+
+    @property
+    def versus_best_constant(self) -> Estimate:
+        """Profit over the better of treating all and treating nobody.
+
+        The lesser of the two differences, and the lesser of the two bounds at either end. If the policy's lead over
+        the better constant is θ = min(θ_none, θ_all), min(L_none, L_all) exceeds θ only if the interval of the smaller
+        difference fails, so 95 % coverage holds whichever constant is the better one (intersection–union, Berger 1982).
+        Naming the better constant from the same customers would not have that property.
+        """
+        return Estimate(
+            min(self.versus_none.value, self.versus_all.value),
+            min(self.versus_none.ci_low, self.versus_all.ci_low),
+            min(self.versus_none.ci_high, self.versus_all.ci_high),
+        )
+
+
+def mean_profits(scores: Scores, treat: NDArray[np.bool_], economics: Economics) -> NDArray[np.float64]:
+    """Doubly robust profit per customer of each policy: V = mean_i π_i(treat_i), π from the scores Γ.
+
+    With charging on treatment that is mean( R·Γ(π) − C·π ); Athey & Wager (2021), eq. 5.
+
+    treat: (n, policies) boolean.  Returns (policies,).
+    """
+    profits = economics.profits(scores.dr)
+    return np.where(treat, profits[:, [1]], profits[:, [0]]).mean(axis=0)
+
+
+def self_normalised(scores: Scores, treat: NDArray[np.bool_], economics: Economics) -> NDArray[np.float64]:
+    """SNIPS profit per customer: Σ w·(profit of the seen arm but for the contact's cost) / Σ w − mean contact cost,
+
+    with w = 1{T = π(x)}/e_T. Swaminathan & Joachims (2015). treat: (n, policies). Returns (policies,).
+    """
+    contact = 0.0 if economics.charged == "on_response" else economics.cost
+    earned = economics.profits(scores.ips)
+    earned[:, 1] += contact * np.ones(len(earned))
+    numerator = np.where(treat, earned[:, [1]], earned[:, [0]]).sum(axis=0)
+    weight = np.where(treat, scores.weight[:, [1]], scores.weight[:, [0]]).sum(axis=0)
+    paid = (treat * np.reshape(contact * np.ones(len(earned)), (-1, 1))).mean(axis=0)
+    # No customer happened to be in the arm that the policy wanted: nothing was seen, so nothing was earned.
+    return numerator / np.where(weight > 0, weight, 1) - paid
+
+
+def evaluate_policies(
+    scores: Scores,
+    decisions: pd.DataFrame,
+    economics: Economics,
+    clusters: NDArray[np.intp],
+    replicates: int,
+    rng: np.random.Generator,
+) -> dict[str, PolicyValue]:
+    """Value of every policy with 95 % percentile intervals from ``replicates`` cluster bootstrap samples.
+
+    The intervals are conditional on the fitted policies: they cover the luck of the evaluation customers, not that of
+    the customers that the policies were learned from.
+
+    decisions: n rows of 0/1, one column a policy, with treat_all and treat_none among them.
+    """
+    treat = decisions.to_numpy(dtype=bool)
+    names = list(decisions.columns)
+    profits_dr, profits_ips = economics.profits(scores.dr), economics.profits(scores.ips)
+    columns = np.column_stack(
+        [
+            np.where(treat, profits_dr[:, [1]], profits_dr[:, [0]]),
+            np.where(treat, profits_ips[:, [1]], profits_ips[:, [0]]),
+            np.ones(len(treat)),
+        ]
+    )
+    sums = bootstrap_sums(columns, clusters, replicates, rng)
+    resampled = sums[:, :-1] / sums[:, [-1]]
+    observed = columns[:, :-1].mean(axis=0)
+    dr, ips = slice(0, len(names)), slice(len(names), 2 * len(names))
+    snips = self_normalised(scores, treat, economics)
+    none, all_ = names.index(TREAT_NONE), names.index(TREAT_ALL)
+    values = {}
+    for index, name in enumerate(names):
+        mine, mine_resampled = observed[dr][index], resampled[:, dr][:, index]
+        over_none = mine_resampled - resampled[:, dr][:, none]
+        over_all = mine_resampled - resampled[:, dr][:, all_]
+        values[name] = PolicyValue(
+            share_treated=float(treat[:, index].mean()),
+            ips=_estimate(observed[ips][index], resampled[:, ips][:, index]),
+            snips=float(snips[index]),
+            dr=_estimate(mine, mine_resampled),
+            versus_none=_estimate(mine - observed[dr][none], over_none),
+            versus_all=_estimate(mine - observed[dr][all_], over_all),
+            probability_of_loss=float((over_none < 0).mean()),
+        )
+    return values
+
+
+def choose_champion(scores: Scores, decisions: pd.DataFrame, economics: Economics) -> str:
+    """The policy with the highest doubly robust profit on these customers; of equals the first by name.
+
+    Call it with customers other than those that the reported number comes from.
+    """
+    values = mean_profits(scores, decisions.to_numpy(dtype=bool), economics)
+    return min(zip(-values, decisions.columns, strict=True))[1]
+
+
+def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
+    low, high = np.quantile(resampled, LEVELS)
+    return Estimate(float(value), float(low), float(high))

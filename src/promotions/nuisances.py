@@ -1,0 +1,50 @@
+"""Outcome models of the two arms, cross-fitted on the training customers. Fitted once, used by learners and scores."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promotions.boosting import Boosting, is_binary, make_regressor
+from promotions.errors import InputError
+
+
+def fit_outcome_models(
+    features: NDArray[np.float64],
+    outcome: NDArray[np.float64],
+    treatment: NDArray[np.int8],
+    fold: NDArray[np.int8],
+    others: NDArray[np.float64],
+    model: Boosting,
+    seed: int,
+    threads: int,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """μ_a(x) = E[Y | x, T = a] for every customer from models that have not seen that customer.
+
+    A training customer's prediction comes from the models of the other folds; one of ``others`` (select and final,
+    which train nothing) gets the mean over all folds' models.
+
+    features (n, p), outcome, treatment, fold (n,): training customers.  others (m, p).
+    Returns (n, 2) and (m, 2), column a for arm a.  progress: called after each of 2 × folds fits.
+    """
+    binary = is_binary(outcome)
+    folds = np.unique(fold)
+    if len(folds) < 2:
+        raise InputError(f"only {len(folds)} of the folds has training customers; the experiment is too small to cross-fit")
+    inside, outside = np.empty((len(outcome), 2)), np.zeros((len(others), 2))
+    for held in folds:
+        for arm in (0, 1):
+            rows = (fold != held) & (treatment == arm)
+            if not rows.any():
+                raise InputError(
+                    f"no customer with treatment = {arm} is left to fit the outcome model of fold {held}; "
+                    "the experiment is too small for split.folds and split.shares.train"
+                )
+            regressor = make_regressor(model, binary=binary, seed=seed, threads=threads)
+            regressor.fit(features[rows], outcome[rows])
+            inside[fold == held, arm] = regressor.predict(features[fold == held])
+            if len(others):
+                outside[:, arm] += regressor.predict(others) / len(folds)
+            progress()
+    return inside, outside

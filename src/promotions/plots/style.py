@@ -1,0 +1,154 @@
+"""One style for every figure: its header, its colours, its names, its numbers, and the bytes it is saved as."""
+
+import io
+import math
+import re
+import textwrap
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+WIDTH = 9.0  # inches; at 100 dots an inch the 900 pixels at which every text is still read with ease
+DOTS_PER_INCH = 150
+TITLE_CHARACTERS = 80
+INK, FAINT, ALERT = "#222222", "#767676", "#B5432A"
+
+# Paul Tol's "muted" scheme: nine hues that colour-blind readers can tell apart.
+PALETTE = ("#CC6677", "#332288", "#999933", "#117733", "#88CCEE", "#882255", "#44AA99", "#DDAA33", "#AA4499")
+
+# The order fixes a learner's colour, in every figure and whichever other learners there are.
+LEARNER_ORDER = (
+    "s_learner",
+    "t_learner",
+    "x_learner",
+    "dr_learner",
+    "r_learner",
+    "double_ml",
+    "causal_forest",
+    "transformed_outcome",
+    "uplift_forest",
+)
+
+# Series that are no learner: what a curve is compared with.
+REFERENCES = {
+    "treat_all": ("Treat everybody", FAINT),
+    "treat_none": ("Treat nobody", FAINT),
+    "random": ("Random order", FAINT),
+    "oracle": ("Oracle (knows the truth)", INK),
+}
+
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 10,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.unicode_minus": True,
+    "figure.dpi": DOTS_PER_INCH,
+    "font.size": 10,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "legend.title_fontsize": 9,
+    "lines.linewidth": 1.6,
+    "savefig.dpi": DOTS_PER_INCH,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.color": FAINT,
+    "ytick.labelcolor": INK,
+}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Run ``draw`` under matplotlib's defaults and ``STYLE``, then restore the caller's settings."""
+
+    @wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        import matplotlib.style
+
+        with matplotlib.style.context(["default", STYLE]):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+@styled
+def png_bytes(figure: "Figure") -> bytes:
+    """The figure as a PNG: the same figure gives the same bytes (no date, no version of any software)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    return buffer.getvalue()
+
+
+def new_figure(title: str, subtitle: str, *, simulated: bool, height: float) -> "Figure":
+    """An empty figure under its header: what was found, how to read it, and whether the data are simulated.
+
+    height: inches of what stands below the header.
+    """
+    from matplotlib.figure import Figure
+
+    # A second line is half as long as the text, not its last word alone.
+    lines = textwrap.wrap(title, TITLE_CHARACTERS if len(title) <= TITLE_CHARACTERS else len(title) // 2 + 10)
+    header = 0.5 + 0.26 * len(lines)
+    total = header + height
+    figure = Figure(figsize=(WIDTH, total), layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(rect=(0.005, 0.01, 0.985, height / total - 0.01), w_pad=0.06, h_pad=0.06)  # type: ignore[union-attr, call-arg]
+    figure.text(0.012, 1 - 0.12 / total, "\n".join(lines), ha="left", va="top", fontsize=13, fontweight="bold")
+    below = 1 - (header - 0.2) / total
+    figure.text(0.012, below, subtitle, ha="left", va="center", fontsize=10, color=FAINT)
+    if simulated:
+        figure.text(
+            0.988, below, "simulated data", ha="right", va="center", fontsize=10, fontweight="bold", color=ALERT
+        )
+    return figure
+
+
+def readable_name(name: str) -> str:
+    """A learner or series in words: ``x_learner`` → X-learner, ``double_ml`` → Double ML, ``my_forest`` → My forest."""
+    if name in REFERENCES:
+        return REFERENCES[name][0]
+    if short := re.fullmatch(r"([a-z]{1,2})_learner", name):
+        return f"{short[1].upper()}-learner"
+    words = re.sub(r"\bml\b", "ML", name.replace("_", " ").replace(".", " · "))
+    return words[:1].upper() + words[1:]
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each name: known learners keep theirs, unknown ones take what is left, references are neutral."""
+    names = list(dict.fromkeys(names))
+    fixed = dict(zip(LEARNER_ORDER, PALETTE, strict=True)) | {name: colour for name, (_, colour) in REFERENCES.items()}
+    chosen = {name: fixed[name] for name in names if name in fixed}
+    left = [colour for colour in PALETTE if colour not in chosen.values()] or list(PALETTE)
+    unknown = sorted(name for name in names if name not in fixed)
+    return chosen | {name: left[i % len(left)] for i, name in enumerate(unknown)}
+
+
+def decimals(values: Iterable[float]) -> int:
+    """Decimals that show the largest of ``values`` with three significant digits."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return max(0, 2 - math.floor(math.log10(largest))) if largest > 0 else 0
+
+
+def number(value: float, digits: int) -> str:
+    """``value`` with ``digits`` decimals, a proper minus sign, and no negative zero."""
+    return f"{value:z,.{digits}f}".replace("-", "−")
+
+
+def zero_line(axes: "Axes") -> None:
+    """What treating nobody earns."""
+    axes.axhline(0, color=INK, linewidth=0.9, zorder=1.5)

@@ -1,0 +1,66 @@
+"""What sources that read a user's file share: opening it, and saying plainly what is wrong with it."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from promotions.errors import InputError
+
+READERS = {".csv": pd.read_csv, ".gz": pd.read_csv, ".parquet": pd.read_parquet, ".pq": pd.read_parquet}
+
+
+def read_frame(path: object, key: str, *, file_name: str | None = None, remedy: str) -> pd.DataFrame:
+    """The CSV (plain or gzip) or Parquet file at ``path``, or ``file_name`` inside it if it is a folder.
+
+    ``key`` is the parameter that named it and ``remedy`` what to do if it is not there. Raises InputError.
+    """
+    if not isinstance(path, str) or not path:
+        raise InputError(f"{key}: expected the path of a CSV or Parquet file, got {path!r}; {remedy}")
+    file = Path(path)
+    if file.is_dir() and file_name:
+        file = file / file_name
+    if file.is_dir():
+        raise InputError(f"{key}: {path!r} is a folder; expected a CSV or Parquet file; {remedy}")
+    if not file.is_file():
+        raise InputError(f"{key}: no file at {str(file)!r}; {remedy}")
+    reader = READERS.get(file.suffix.lower())
+    if reader is None:
+        raise InputError(f"{key}: {str(file)!r} ends in {file.suffix!r}; expected one of {', '.join(READERS)}")
+    try:
+        frame = reader(file)
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{key}: {str(file)!r} is empty; expected a header line and one row a customer") from None
+    except (ValueError, OSError) as problem:  # pandas' and pyarrow's parsing errors are ValueErrors
+        first_line = str(problem).strip().splitlines()[0]
+        raise InputError(f"{key}: {str(file)!r} cannot be read as {file.suffix}: {first_line}") from None
+    if frame.empty:
+        raise InputError(f"{key}: {str(file)!r} has no rows; expected one row a customer")
+    return frame
+
+
+def require_columns(frame: pd.DataFrame, names: Iterable[str], key: str) -> None:
+    """Raise InputError naming the columns that ``frame``, read from parameter ``key``, lacks and those it has."""
+    absent = [name for name in names if name not in frame.columns]
+    if absent:
+        raise InputError(
+            f"{key}: column {', '.join(map(repr, absent))} is missing; the file has "
+            f"{', '.join(map(repr, frame.columns))} (is the delimiter a comma?)"
+        )
+
+
+def require_keys(params: Mapping[str, Any], names: Iterable[str], key: str) -> None:
+    """Raise InputError unless section ``key`` of the parameters has exactly the keys ``names``."""
+    expected = list(names)
+    wrong = [f"{key}.{name} is missing" for name in expected if name not in params]
+    wrong += [f"{key}.{name} is unknown" for name in params if name not in expected]
+    if wrong:
+        raise InputError(f"{wrong[0]}; the keys of {key} are {', '.join(expected)}")
+
+
+def require_choice(value: object, choices: tuple[str, ...], key: str) -> str:
+    """``value`` if it is one of ``choices``; else InputError."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{key}: {value!r} is unknown; it is one of {', '.join(choices)}")
+    return value

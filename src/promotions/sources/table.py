@@ -1,0 +1,112 @@
+"""Any experiment in one table, a row a customer: CSV (plain or gzip) or Parquet, the roles of its columns in params."""
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from promotions.customers import OPTIONAL_ROLES, ROLES, Customers
+from promotions.errors import InputError
+from promotions.sources.files import read_frame, require_columns, require_keys
+
+KEY = "data.table"
+KEYS = ("path", "id", "treatment", "outcome", "propensity", "features", "exclude", "cost", "revenue", "cluster")
+# A text column in which most values occur once names customers; it does not describe them.
+IDENTIFIER_SHARE = 0.5
+IDENTIFIER_ROWS = 100
+
+
+def load(params: Mapping[str, Any], rng: np.random.Generator) -> dict[str, pd.DataFrame]:  # noqa: ARG001
+    """Read the file at ``params["path"]`` as it is."""
+    require_keys(params, KEYS, KEY)
+    return {"customers": read_frame(params["path"], f"{KEY}.path", remedy="name your file there")}
+
+
+def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) -> Customers:
+    """Give the columns named in ``params`` their roles; features are a list, or ``auto``: all that is left.
+
+    ``propensity`` is the design's P(treated): a constant, or the name of a column. ``id: null`` numbers the rows.
+    Under ``auto``, columns in ``exclude`` (measured after treatment, say), constants and identifiers are left out.
+    """
+    raw = tables["customers"]
+    roles = {
+        "customer_id": _column_name(params, "id", optional=True),
+        "treatment": _column_name(params, "treatment"),
+        "outcome": _column_name(params, "outcome"),
+        "cost": _column_name(params, "cost", optional=True),
+        "revenue": _column_name(params, "revenue", optional=True),
+        "cluster_id": _column_name(params, "cluster", optional=True),
+    }
+    propensity = params["propensity"]
+    if isinstance(propensity, str):
+        roles["propensity"] = propensity
+    elif isinstance(propensity, bool) or not isinstance(propensity, Real) or not 0 < float(propensity) < 1:
+        raise InputError(
+            f"{KEY}.propensity: {propensity!r} lies outside (0, 1); expected the design's share of treated customers, "
+            "such as 0.5, or the name of a column"
+        )
+    named = {role: column for role, column in roles.items() if column is not None}
+    require_columns(raw, named.values(), f"{KEY}.path")
+
+    frame = pd.DataFrame({role: raw[column] for role, column in named.items()}, index=raw.index)
+    if "customer_id" not in frame:
+        frame["customer_id"] = [f"row{number:09d}" for number in range(1, len(raw) + 1)]
+    if "propensity" not in frame:
+        frame["propensity"] = propensity
+    features, dropped = _features(raw, set(named.values()), params["features"], params["exclude"])
+    reserved = [name for name in features if name in ROLES + OPTIONAL_ROLES]
+    if reserved:
+        raise InputError(
+            f"{KEY}: the feature column {reserved[0]!r} has the name of a role; rename it in the file, "
+            f"give it that role in {KEY}, or list it in {KEY}.exclude"
+        )
+    return Customers(pd.concat([frame, raw[features]], axis=1), dropped=dropped)
+
+
+def _column_name(params: Mapping[str, Any], key: str, *, optional: bool = False) -> str | None:
+    name = params[key]
+    if name is None and optional:
+        return None
+    if not isinstance(name, str):
+        raise InputError(f"{KEY}.{key}: expected the name of a column{' or null' if optional else ''}, got {name!r}")
+    return name
+
+
+def _features(
+    raw: pd.DataFrame, taken: set[str], wanted: object, exclude: object
+) -> tuple[list[str], dict[str, str]]:
+    """Feature columns in the file's order, and what was left out with the reason."""
+    if not isinstance(exclude, list):
+        raise InputError(f"{KEY}.exclude: expected a list of columns, got {exclude!r}; write [] for none")
+    require_columns(raw, exclude, f"{KEY}.exclude")
+    if isinstance(wanted, list):
+        require_columns(raw, wanted, f"{KEY}.features")
+        twice = [name for name in wanted if name in taken or name in exclude]
+        if twice:
+            raise InputError(f"{KEY}.features: {twice[0]!r} already has a role or is excluded; take it out of the list")
+        return list(wanted), {}
+    if wanted != "auto":
+        raise InputError(f"{KEY}.features: expected auto or a list of columns, got {wanted!r}")
+    features, dropped = [], {name: "listed in exclude" for name in exclude}
+    for name in raw.columns:
+        if name in taken or name in dropped:
+            continue
+        reason = _unfit(raw[name])
+        if reason:
+            dropped[name] = reason
+        else:
+            features.append(name)
+    return features, dropped
+
+
+def _unfit(column: "pd.Series[Any]") -> str | None:
+    """Why a column cannot describe customers, or None."""
+    distinct = column.nunique(dropna=True)
+    if distinct == 0 or (distinct == 1 and not column.isna().any()):
+        return "constant"
+    textual = not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column))
+    if textual and len(column) >= IDENTIFIER_ROWS and distinct > IDENTIFIER_SHARE * len(column):
+        return "identifier: most values occur once"
+    return None

@@ -1,0 +1,43 @@
+"""Divide the customers into those who train, select and report, and learn the features' encoding from the first.
+
+reads   data/prepared/customers.parquet
+writes  data/split/{train,select,final}.parquet, models/encoder.json
+"""
+
+import pandas as pd
+
+import stage
+from promotions.customers import feature_names
+from promotions.encoding import fit_encoder
+from promotions.errors import InputError
+from promotions.splitting import PARTS, assign_folds, assign_parts, clusters_of
+
+
+def main() -> None:
+    """Membership by a salted hash of the cluster; folds likewise."""
+    settings = stage.params("split")
+    customers = stage.read_parquet("data/prepared/customers.parquet")
+    clusters = clusters_of(customers["customer_id"], customers.get("cluster_id"))
+    part = assign_parts(clusters, settings["shares"], str(settings["salt"]))
+    fold = assign_folds(clusters, settings["folds"], str(settings["salt"]))
+    members = {name: part == name for name in PARTS}
+    for name in PARTS:
+        arms = customers["treatment"][members[name]].nunique()
+        if arms < 2:
+            raise InputError(
+                f"the {name} part has {int(members[name].sum())} customers and {arms} of 2 arms; "
+                f"raise split.shares.{name} or bring more customers"
+            )
+    encoder = fit_encoder(customers[members["train"]], feature_names(customers), settings["max_levels"])
+
+    for name in PARTS:
+        table = pd.DataFrame({"customer_id": customers["customer_id"][members[name]]})
+        if name == "train":
+            table["fold"] = fold[members[name]]
+        stage.write_parquet(f"data/split/{name}.parquet", table)
+    stage.write_json("models/encoder.json", encoder.to_json())
+    stage.say(", ".join(f"{name} {int(members[name].sum()):,}" for name in PARTS) + f"; {len(encoder.columns)} columns")
+
+
+if __name__ == "__main__":
+    stage.run(main, __doc__)

@@ -1,0 +1,39 @@
+"""The tables that several stages read, joined in the canonical order of customers."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import stage
+from promotions.encoding import Encoder
+from promotions.errors import InputError
+from promotions.inference import cluster_codes
+from promotions.splitting import PARTS, clusters_of
+
+
+def read_features() -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """The prepared customers and their matrix of encoded features."""
+    customers = stage.read_parquet("data/prepared/customers.parquet")
+    encoder = Encoder.from_json(stage.read_json("models/encoder.json"))
+    return customers, encoder.transform(customers)
+
+
+def read_split(customer_id: "pd.Series[str]") -> pd.DataFrame:
+    """``part`` and ``fold`` (−1 outside train) of the customers, in their order."""
+    parts = [stage.read_parquet(f"data/split/{part}.parquet").assign(part=part) for part in PARTS]
+    members = aligned(pd.concat(parts), customer_id, "data/split")
+    return members[["part", "fold"]].fillna({"fold": -1}).astype({"fold": int})
+
+
+def aligned(table: pd.DataFrame, customer_id: "pd.Series[str]", name: str) -> pd.DataFrame:
+    """The rows of ``table`` for these customers, in their order."""
+    rows = table.set_index("customer_id").reindex(customer_id)
+    strangers = ~customer_id.isin(table["customer_id"])
+    if strangers.any():
+        raise InputError(f"{name} lacks {int(strangers.sum()):,} of {len(customer_id):,} customers; run `dvc repro`")
+    return rows.reset_index()
+
+
+def codes_of_clusters(customers: pd.DataFrame) -> NDArray[np.intp]:
+    """Cluster codes of these customers; each customer alone where there is no cluster column."""
+    return cluster_codes(clusters_of(customers["customer_id"], customers.get("cluster_id")))
