@@ -1,7 +1,8 @@
 """Fit one learner of the conditional average treatment effect.
 
 reads   data/prepared/customers.parquet, data/split/, models/encoder.json, data/nuisance.parquet
-writes  data/cate/<learner>.parquet (customer_id, cate; out-of-fold on train), data/cate/<learner>.json, models/<learner>/
+writes  data/cate/<learner>.parquet (customer_id, cate; out-of-fold on train), data/cate/<learner>.json (fit time),
+        models/<learner>/
 """
 
 import time

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import stage
+from promotions import plots
 from promotions.economics import Economics
 from promotions.evaluation.curves import plot_tables
 from promotions.evaluation.scores import Scores
 from promotions.evaluation.summary import Truth, headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import choose_champion, evaluate_policies
-from promotions.plots import draw
 from tables import aligned, codes_of_clusters
 
 
@@ -53,14 +53,23 @@ def main() -> None:
     tables = plot_tables(
         scores, values, champion, cates, mu1, economics, clusters, truth.means if truth is not None else None
     )
-    pictures = draw(tables, ratio=economics.ratio, simulated=roles["simulated"])
+    ratio, simulated = economics.ratio, roles["simulated"]
+    pictures = {
+        "policy_values": plots.policy_values(tables["policy_values"], simulated=simulated),
+        "profit_by_cost_ratio": plots.profit_by_cost_ratio(
+            tables["profit_by_cost_ratio"], ratio=ratio, simulated=simulated
+        ),
+        "profit_table": plots.profit_table(tables["profit_table"], ratio=ratio, simulated=simulated),
+        "qini": plots.qini(tables["qini"], simulated=simulated),
+        "uplift_by_decile": plots.uplift_by_decile(tables["uplift_by_decile"], simulated=simulated),
+    }
 
     stage.write_json("metrics/headline.json", {**label, **summary})
     stage.write_json("metrics/policies.json", {**label, **policies})
     stage.write_json("metrics/learners.json", {**label, **learners})
     for name, table in tables.items():
         stage.write_csv(f"plots/{name}.csv", table)
-        stage.write_bytes(f"plots/{name}.png", pictures[name])
+        stage.write_bytes(f"plots/{name}.png", plots.png_bytes(pictures[name]))
     stage.say(
         f"champion {champion} earns {summary['profit_per_customer']:.5g} per customer "
         f"({summary['profit_ci_low']:.5g} to {summary['profit_ci_high']:.5g}) on {len(ids):,} final customers"

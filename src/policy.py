@@ -1,6 +1,7 @@
 """Turn each learner's effects and the costs into decisions.
 
-reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/customers.parquet, data/split/, models/encoder.json
+reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/customers.parquet, data/split/,
+        models/encoder.json
 writes  data/policy/decisions.parquet: customers of select and final, one 0/1 column a policy
 """
 
@@ -28,10 +29,11 @@ def main() -> None:
     for name in stage.learners():
         table = stage.read_parquet(f"data/cate/{name}.parquet")
         cate = aligned(table, frame["customer_id"], f"data/cate/{name}.parquet")["cate"].to_numpy()
-        learners[name] = tuple(
+        train, new = (
             Audience(features[rows], cate[rows], nuisance["mu1"].to_numpy()[rows], economics.of_customers(frame[rows]))
             for rows in (in_train, ~in_train)
         )
+        learners[name] = (train, new)
     with tqdm(total=len(learners), desc="policies", leave=False) as bar:
         decisions = decide(learners, split["fold"].to_numpy()[in_train], weighted, bar.update)
 

@@ -171,4 +171,3 @@ def _rounded(value: Any) -> Any:
         number = float(value)
         return float(f"{number:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(number) else number
     return value
-

@@ -36,11 +36,13 @@ class Boosting:
             share = name.endswith("_share") or name == "learning_rate"
             low = 2 if name == "leaves" else 1 if whole else 0
             if not number or (whole and value != int(value)) or value < low or (share and not 0 < value <= 1):
-                expected = f"a whole number of {low} or more" if whole else "a share in (0, 1]" if share else "0 or more"
+                expected = (
+                    f"a whole number of {low} or more" if whole else "a share in (0, 1]" if share else "0 or more"
+                )
                 raise InputError(f"{key}.{name}: expected {expected}, got {value!r}")
         return cls(**params)
 
-    def lightgbm(self, seed: int, threads: int) -> dict[str, Any]:
+    def arguments(self, seed: int, threads: int) -> dict[str, Any]:
         """LightGBM's own parameters.
 
         Histograms are built by column and in a fixed order, so that the model does not depend on the number of threads.
@@ -66,18 +68,19 @@ def is_binary(outcome: ArrayLike) -> bool:
     return bool(np.isin(np.unique(np.asarray(outcome)), (0.0, 1.0)).all())
 
 
+def lightgbm() -> Any:
+    """The package, imported when it is first needed."""
+    import lightgbm
+
+    return lightgbm
+
+
 def make_regressor(params: Boosting, *, binary: bool, seed: int, threads: int) -> Any:
     """A regressor of E[y | x]: with the cross-entropy loss for a 0/1 outcome (it predicts probabilities), else L2."""
-    from lightgbm import LGBMRegressor
-
     objective = "cross_entropy" if binary else "regression"
-    return LGBMRegressor(objective=objective, n_estimators=params.trees, **params.lightgbm(seed, threads))
+    return lightgbm().LGBMRegressor(objective=objective, n_estimators=params.trees, **params.arguments(seed, threads))
 
 
 def make_classifier(params: Boosting, *, seed: int, threads: int) -> Any:
     """A classifier of a 0/1 label."""
-    from lightgbm import LGBMClassifier
-
-    return LGBMClassifier(n_estimators=params.trees, **params.lightgbm(seed, threads))
-
-
+    return lightgbm().LGBMClassifier(n_estimators=params.trees, **params.arguments(seed, threads))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from promotions.errors import InputError
 
@@ -16,7 +17,8 @@ class Customers:
     """One randomised experiment.
 
     frame: one row a customer: the columns of ``ROLES``, any of ``OPTIONAL_ROLES``, and every other column is a feature
-    that was measured before treatment. ``simulated``: whether the numbers were made up. ``dropped`` names columns that were left out of the features, with the reason.
+    that was measured before treatment. simulated: whether the numbers were made up. dropped: columns that were left out
+    of the features, with the reason.
     """
 
     frame: pd.DataFrame
@@ -97,11 +99,12 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     return checked.sort_values("customer_id", kind="stable", ignore_index=True)
 
 
-def _stop_on(frame: pd.DataFrame, column: str, wrong: "pd.Series[bool]", what: str, remedy: str) -> None:
+def _stop_on(frame: pd.DataFrame, column: str, wrong: ArrayLike, what: str, remedy: str) -> None:
     """Raise if any row is wrong, saying how many and which is the first."""
-    count = int(wrong.sum())
+    rows = np.asarray(wrong, dtype=bool)
+    count = int(rows.sum())
     if count:
-        position = int(np.argmax(wrong.to_numpy()))
+        position = int(np.argmax(rows))
         value = frame[column].iloc[position]
         raise InputError(
             f"column {column!r} {what} in {count:,} of {len(frame):,} rows "

@@ -48,7 +48,7 @@ class Economics:
     def of_customers(self, frame: pd.DataFrame) -> "Economics":
         """With the columns ``cost`` and ``revenue`` of ``frame``, where it has them, instead of the constants."""
         own = {name: frame[name].to_numpy(np.float64) for name in ("cost", "revenue") if name in frame.columns}
-        return replace(self, **own) if own else self
+        return replace(self, cost=own.get("cost", self.cost), revenue=own.get("revenue", self.revenue))
 
     def at_ratio(self, ratio: float) -> "Economics":
         """With a cost of ``ratio`` times the revenue."""

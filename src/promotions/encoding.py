@@ -35,7 +35,7 @@ class Encoder:
         return [feature["name"] for feature in self.features for _ in _columns_of(feature)]
 
     def transform(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """The matrix of ``frame``, shape (rows, len(columns)), without NaN. Raises InputError if a feature is absent."""
+        """The matrix of ``frame``, (rows, len(columns)), without NaN. InputError if a feature is absent."""
         absent = [feature["name"] for feature in self.features if feature["name"] not in frame.columns]
         if absent:
             raise InputError(f"feature {absent[0]!r} is missing; the table has {', '.join(map(repr, frame.columns))}")

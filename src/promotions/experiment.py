@@ -190,7 +190,7 @@ def assignment_test(
 
 
 def stop_or_drop(customers: Customers, found: Soundness, checks: Mapping[str, Any]) -> Customers:
-    """Act on what was found: a failing sample ratio stops (``checks["on_srm"]``), a post-treatment column stops or goes.
+    """Act on what was found, as ``checks["on_srm"]`` and ``checks["on_post_treatment"]`` say.
 
     Raises InputError, or returns the customers without the columns that depend on treatment.
     """
@@ -202,9 +202,9 @@ def stop_or_drop(customers: Customers, found: Soundness, checks: Mapping[str, An
     if not found.sample_ratio_is_sound and on_ratio == "stop":
         expected = float(customers.frame["propensity"].mean())
         raise InputError(
-            f"sample ratio mismatch: {found.metrics['share_treated']:.4f} of {found.metrics['n']:,} customers are treated, "
-            f"the design says {expected:.4f} (p = {found.metrics['srm_p_value']:.2g}); find out who is missing from an "
-            "arm, correct the propensity, or set checks.on_srm to warn"
+            f"sample ratio mismatch: {found.metrics['share_treated']:.4f} of {found.metrics['n']:,} customers are "
+            f"treated, the design says {expected:.4f} (p = {found.metrics['srm_p_value']:.2g}); find who is missing "
+            "from an arm, correct the propensity, or set checks.on_srm to warn"
         )
     if not found.post_treatment:
         return customers

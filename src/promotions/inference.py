@@ -8,7 +8,8 @@ Z_95 = 1.959963984540054
 
 def cluster_codes(clusters: ArrayLike) -> NDArray[np.intp]:
     """Clusters as 0 … G − 1, numbered in the order of their names (so not in the order of the rows)."""
-    return np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)[1]
+    codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)[1]
+    return codes.astype(np.intp)
 
 
 def standard_error_of_mean(values: ArrayLike, clusters: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -30,7 +31,7 @@ def sum_by_cluster(values: NDArray[np.float64], clusters: NDArray[np.intp]) -> N
     """Sum the rows of each cluster. values: (n,) or (n, k); returns (G,) or (G, k)."""
     groups = int(clusters.max()) + 1
     if values.ndim == 1:
-        return np.bincount(clusters, weights=values, minlength=groups)
+        return np.bincount(clusters, weights=values, minlength=groups).astype(np.float64)
     columns = [np.bincount(clusters, weights=column, minlength=groups) for column in values.T]
     return np.column_stack(columns)
 

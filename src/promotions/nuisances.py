@@ -18,7 +18,7 @@ def fit_outcome_models(
     model: Boosting,
     seed: int,
     threads: int,
-    progress: Callable[[], None] = lambda: None,
+    progress: Callable[[], object] = lambda: None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """μ_a(x) = E[Y | x, T = a] for every customer from models that have not seen that customer.
 
@@ -31,7 +31,9 @@ def fit_outcome_models(
     binary = is_binary(outcome)
     folds = np.unique(fold)
     if len(folds) < 2:
-        raise InputError(f"only {len(folds)} of the folds has training customers; the experiment is too small to cross-fit")
+        raise InputError(
+            f"only {len(folds)} of the folds has training customers; the experiment is too small to cross-fit"
+        )
     inside, outside = np.empty((len(outcome), 2)), np.zeros((len(others), 2))
     for held in folds:
         for arm in (0, 1):

@@ -30,7 +30,9 @@ def assign_parts(clusters: Iterable[str], shares: Mapping[str, float], salt: str
     shares: expected share of clusters a part; must be positive and sum to 1. Raises InputError.
     """
     if set(shares) != set(PARTS):
-        raise InputError(f"split.shares: expected the keys {', '.join(PARTS)}, got {', '.join(map(str, shares)) or 'none'}")
+        raise InputError(
+            f"split.shares: expected the keys {', '.join(PARTS)}, got {', '.join(map(str, shares)) or 'none'}"
+        )
     for part in PARTS:
         share = shares[part]
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:

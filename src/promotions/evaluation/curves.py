@@ -10,6 +10,7 @@ from promotions.economics import Economics
 from promotions.evaluation.ranking import gain_curve, uplift_by_group
 from promotions.evaluation.scores import Scores
 from promotions.evaluation.value import TREAT_ALL, PolicyValue
+from promotions.policies.threshold import threshold
 
 ORACLE, RANDOM = "oracle", "random"
 SHARES = np.linspace(0, 1, 101)
@@ -44,7 +45,8 @@ def profit_by_ratio(
         profits = at_ratio.profits(scores.dr)
         lead = profits[:, 1] - profits[:, 0]
         for name, cate in cates.items():
-            rows.append((ratio, float(lead[at_ratio.expected_gain(cate, treated_outcome) >= 0].sum() / len(lead)), name))
+            treated = threshold(at_ratio.expected_gain(cate, treated_outcome))
+            rows.append((ratio, float(lead[treated].sum() / len(lead)), name))
         rows.append((ratio, float(lead.mean()), TREAT_ALL))
         if truth is not None:
             true_profits = at_ratio.profits(truth)

@@ -4,7 +4,9 @@ Notation: Γ_i is the (doubly robust) score of customer i's effect, customers ar
 lowest, and TOC(q) = E[Γ | among the first share q] − E[Γ].
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,11 +64,17 @@ def qini(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: N
     return _rate(effect, priority, clusters, by_position, lambda share: -np.ones_like(share))
 
 
-def _rate(effect, priority, clusters, by_position, derivative) -> Estimate:  # type: ignore[no-untyped-def]
+def _rate(
+    effect: NDArray[np.float64],
+    priority: NDArray[np.float64],
+    clusters: NDArray[np.intp],
+    by_position: NDArray[np.float64],
+    derivative: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> Estimate:
     """Σ w(rank)·Γ / n and its influence-function interval.
 
-    With S_i the share of customers ranked at or above i, the influence of j is
-    Γ_j w(S_j) + mean_i( Γ_i w'(S_i) 1{priority_i ≤ priority_j} ), centred: its own score, and its effect on others' ranks.
+    With S_i the share of customers ranked at or above i, the influence of j is its own score and its pull on the ranks
+    of others, Γ_j w(S_j) + mean_i( Γ_i w'(S_i) 1{priority_i ≤ priority_j} ), centred.
     """
     n = len(effect)
     ties = find_ties(priority)
@@ -115,7 +123,7 @@ def uplift_by_group(
     ties = find_ties(priority)
     edges = np.arange(groups + 1) * n / groups
     estimates = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         overlap = np.clip(np.minimum(ties.stop, high) - np.maximum(ties.start, low), 0, None)
         weight = (overlap / (ties.stop - ties.start))[ties.group]
         mean = float(weight @ effect / weight.sum())

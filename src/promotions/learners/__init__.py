@@ -57,7 +57,7 @@ def make_learner(name: str, params: Mapping[str, Any] | None, seed: int, threads
 
 
 def cross_fit(
-    make: Callable[[], Learner], train: Training, progress: Callable[[], None] = lambda: None
+    make: Callable[[], Learner], train: Training, progress: Callable[[], object] = lambda: None
 ) -> tuple[NDArray[np.float64], Learner]:
     """Out-of-fold predictions on the training customers, and the learner fitted to all of them.
 

@@ -13,7 +13,8 @@ class Training:
     """Training customers as arrays, all of n rows.
 
     features (n, p) without NaN; treatment 0/1; propensity: the design's P(T=1); mu0, mu1: outcome models of the two
-    arms, each customer's from models that have not seen that customer; fold: 0 … K − 1; cluster: code of the unit that is never divided.
+    arms, each customer's from models that have not seen that customer; fold: 0 … K − 1; cluster: code of the unit that
+    is never divided.
     """
 
     features: NDArray[np.float64]

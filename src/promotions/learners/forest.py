@@ -7,6 +7,7 @@ residuals of outcome and treatment, and a leaf's effect comes from customers tha
 import numpy as np
 from numpy.typing import NDArray
 
+from promotions.boosting import lightgbm
 from promotions.errors import InputError
 from promotions.learners.data import Training
 
@@ -50,8 +51,7 @@ class HonestForest:
 
     def fit(self, train: Training) -> "HonestForest":
         """See ``Learner``."""
-        import lightgbm as lgb
-
+        lgb = lightgbm()
         rng = np.random.default_rng(self.seed)
         treatment_residual = train.treatment - train.propensity
         outcome_residual = train.outcome - train.marginal

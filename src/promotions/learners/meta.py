@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from promotions.boosting import Boosting, is_binary, make_regressor
 from promotions.learners.data import Training
+from promotions.learners.prefitted import ConstantPropensity
 
 
 class SLearner:
@@ -71,24 +71,10 @@ class XLearner:
         self.estimator_ = Estimator(
             models=make_regressor(self.model, binary=binary, seed=self.seed, threads=self.threads),
             cate_models=make_regressor(self.effect, binary=False, seed=self.seed, threads=self.threads),
-            propensity_model=_ConstantPropensity(float(train.propensity.mean())),
+            propensity_model=ConstantPropensity(float(train.propensity.mean())),
         ).fit(train.outcome, train.treatment, X=train.features)
         return self
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """See ``Learner``."""
         return np.ravel(self.estimator_.effect(features))
-
-
-class _ConstantPropensity(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """P(T=1) known beforehand."""
-
-    def __init__(self, propensity: float) -> None:
-        self.propensity = propensity
-
-    def fit(self, features: Any, treatment: Any) -> "_ConstantPropensity":
-        self.classes_ = np.array([0, 1])
-        return self
-
-    def predict_proba(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.tile([1 - self.propensity, self.propensity], (len(features), 1))

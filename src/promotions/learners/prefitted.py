@@ -1,7 +1,7 @@
 """Handing econml what is already known: the design's propensity and cross-fitted outcome models.
 
 econml fits its nuisances itself, on ``[X, W]``. Here they are known before, once for all learners, and travel as the
-last columns of W (``columns_of``); the two estimators below "predict" by reading them. Nothing is fitted twice, and
+last columns of W (``columns_of``); the estimators below "predict" by reading them. Nothing is fitted twice, and
 the design's propensity is used as it is.
 """
 
@@ -61,3 +61,19 @@ class ArmOutcome(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,)."""
         return np.where(features[:, -1] == 1, features[:, -2], features[:, -3])
+
+
+class ConstantPropensity(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """P(T=1) known beforehand and the same for all."""
+
+    def __init__(self, propensity: float) -> None:
+        self.propensity = propensity
+
+    def fit(self, features: Any, treatment: Any) -> "ConstantPropensity":
+        """Nothing to learn."""
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, 2)."""
+        return np.tile([1 - self.propensity, self.propensity], (len(features), 1))

@@ -1,4 +1,4 @@
-"""Transformed outcome: a regression of Y·(T − e)/(e(1 − e)), whose mean given x is τ(x). Source: Athey & Imbens (2016)."""
+"""Transformed outcome: regress Y·(T − e)/(e(1 − e)), whose mean given x is τ(x). Source: Athey & Imbens (2016)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -30,7 +30,9 @@ class UpliftForest:
         if isinstance(feature_share, bool) or not isinstance(feature_share, (int, float)) or not 0 < feature_share <= 1:
             raise InputError(f"learners.uplift_forest.feature_share: expected a share in (0, 1], got {feature_share!r}")
         if criterion not in CRITERIA:
-            raise InputError(f"learners.uplift_forest.criterion: {criterion!r} is unknown; one of {', '.join(CRITERIA)}")
+            raise InputError(
+                f"learners.uplift_forest.criterion: {criterion!r} is unknown; one of {', '.join(CRITERIA)}"
+            )
         self.trees, self.depth, self.min_leaf = trees, depth, min_leaf
         self.feature_share, self.criterion = float(feature_share), criterion
         self.seed, self.threads = seed, threads

@@ -89,7 +89,7 @@ def qini(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         digits = decimals([gain, by_chance])
         verb = "ranks best" if len(area) > 1 else "ranks customers"
         title = (
-            f"{readable_name(best)} {verb}: its first {share:.0%} gain {number(gain, digits)} per customer, "
+            f"{readable_name(best)} {verb}: its first {share:.0%} gain {number(gain, digits)} a customer, "
             f"a random {share:.0%} {number(by_chance, digits)}"
         )
     subtitle = "Outcome gained when the share of customers with the highest estimated effect is treated"
@@ -122,7 +122,7 @@ def uplift_by_decile(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     order = sorted(panels, key=lambda name: last[name] - first[name])
     best = order[0]
     digits = decimals([first[best], last[best]])
-    verb = "separates customers most" if len(order) > 1 else "separates customers"
+    verb = "separates best" if len(order) > 1 else "separates customers"
     title = (
         f"{readable_name(best)} {verb}: uplift {number(first[best], digits)} in its first decile, "
         f"{number(last[best], digits)} in its last"
@@ -155,7 +155,7 @@ def uplift_by_decile(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         lowest = (len(order) - 1 - column) // columns
         grid[lowest, column].tick_params(labelbottom=True)
     figure.supxlabel("decile of customers (1 = predicted most responsive)", fontsize=10)
-    figure.supylabel("uplift: outcome treated − not treated (per customer)", fontsize=10)
+    figure.supylabel("uplift (outcome per customer)", fontsize=10)
     return figure
 
 
@@ -219,7 +219,6 @@ def profit_table(frame: pd.DataFrame, *, ratio: float, simulated: bool) -> "Figu
 
     frame: ratio, learner, profit.
     """
-    from matplotlib.colors import TwoSlopeNorm
     from matplotlib.patches import Rectangle
 
     table = frame.pivot_table(index="learner", columns="ratio", values="profit", sort=True)
@@ -243,10 +242,8 @@ def profit_table(frame: pd.DataFrame, *, ratio: float, simulated: bool) -> "Figu
     figure = new_figure(title, subtitle, simulated=simulated, height=1.1 + 0.4 * len(learners))
     axes = figure.subplots()
     largest = float(np.nanmax(np.abs(profits))) or 1.0
-    norm = TwoSlopeNorm(0, -largest, largest)
-    # Less than the ends of the scheme, where no number could be read.
-    image = axes.imshow(profits, cmap="RdBu", norm=norm, aspect="auto")
-    image.set_clim(-1.35 * largest, 1.35 * largest)
+    # White is zero. The dark ends of the scheme, on which no number could be read, are left out.
+    axes.imshow(profits, cmap="RdBu", vmin=-1.35 * largest, vmax=1.35 * largest, aspect="auto")
     digits = decimals(profits.ravel())
     for row, column in np.ndindex(*profits.shape):
         axes.text(

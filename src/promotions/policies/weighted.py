@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.boosting import Boosting
+from promotions.boosting import Boosting, lightgbm
 from promotions.errors import InputError
 
 
@@ -52,15 +52,16 @@ class WeightedClassifier:
         the classifier to imitate their noise); fold (n,); targets (m, p).  Returns (m,).
         If every gain has one sign there is nothing to tell apart: all targets get that decision.
         """
-        import lightgbm as lgb
-
+        lgb = lightgbm()
         label, weight = gain >= 0, np.abs(gain)
         if label.all() or not label.any() or not weight.any():
             return np.full(len(targets), bool(label[0]))
         # Binned once; folds are views of the same bins. Weights are scaled to mean 1, which the penalty l2 supposes.
         shared = {**self._parameters(self.leaves[0]), "feature_pre_filter": False}
         weight = weight / weight.mean()
-        binned = lgb.Dataset(features, label.astype(float), weight=weight, params=shared, free_raw_data=False).construct()
+        binned = lgb.Dataset(
+            features, label.astype(float), weight=weight, params=shared, free_raw_data=False
+        ).construct()
         scores = {}
         for leaves in self.leaves:
             right = np.zeros(self.base.trees)
@@ -86,7 +87,7 @@ class WeightedClassifier:
 
     def _parameters(self, leaves: int) -> dict[str, Any]:
         chosen = replace(self.base, leaves=leaves)
-        return {"objective": "binary", "metric": "None", **chosen.lightgbm(self.seed, self.threads)}
+        return {"objective": "binary", "metric": "None", **chosen.arguments(self.seed, self.threads)}
 
 
 def _weight_of_right(predicted: NDArray[np.float64], data: Any) -> tuple[str, float, bool]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from promotions.errors import InputError
 
-READERS = {".csv": pd.read_csv, ".gz": pd.read_csv, ".parquet": pd.read_parquet, ".pq": pd.read_parquet}
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 
 
 def read_frame(path: object, key: str, *, file_name: str | None = None, remedy: str) -> pd.DataFrame:
@@ -25,11 +25,10 @@ def read_frame(path: object, key: str, *, file_name: str | None = None, remedy: 
         raise InputError(f"{key}: {path!r} is a folder; expected a CSV or Parquet file; {remedy}")
     if not file.is_file():
         raise InputError(f"{key}: no file at {str(file)!r}; {remedy}")
-    reader = READERS.get(file.suffix.lower())
-    if reader is None:
-        raise InputError(f"{key}: {str(file)!r} ends in {file.suffix!r}; expected one of {', '.join(READERS)}")
+    if not file.name.lower().endswith(SUFFIXES):
+        raise InputError(f"{key}: {str(file)!r} is no table known by its name; expected one of {', '.join(SUFFIXES)}")
     try:
-        frame = reader(file)
+        frame = pd.read_parquet(file) if file.name.lower().endswith((".parquet", ".pq")) else pd.read_csv(file)
     except pd.errors.EmptyDataError:
         raise InputError(f"{key}: {str(file)!r} is empty; expected a header line and one row a customer") from None
     except (ValueError, OSError) as problem:  # pandas' and pyarrow's parsing errors are ValueErrors

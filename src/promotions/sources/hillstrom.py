@@ -47,7 +47,7 @@ def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) 
     unknown = ~raw["segment"].isin([CONTROL, *ARMS.values()])
     if unknown.any():
         raise InputError(
-            f"column 'segment' has {int(unknown.sum()):,} rows of an unknown arm ({raw['segment'][unknown].iloc[0]!r}); "
+            f"column 'segment' has {int(unknown.sum()):,} rows of an unknown arm, {raw['segment'][unknown].iloc[0]!r}; "
             f"expected {CONTROL!r}, {', '.join(map(repr, ARMS.values()))}"
         )
     chosen = raw[raw["segment"].isin([CONTROL, ARMS[arm]])]

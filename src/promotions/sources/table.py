@@ -74,9 +74,7 @@ def _column_name(params: Mapping[str, Any], key: str, *, optional: bool = False)
     return name
 
 
-def _features(
-    raw: pd.DataFrame, taken: set[str], wanted: object, exclude: object
-) -> tuple[list[str], dict[str, str]]:
+def _features(raw: pd.DataFrame, taken: set[str], wanted: object, exclude: object) -> tuple[list[str], dict[str, str]]:
     """Feature columns in the file's order, and what was left out with the reason."""
     if not isinstance(exclude, list):
         raise InputError(f"{KEY}.exclude: expected a list of columns, got {exclude!r}; write [] for none")
@@ -89,7 +87,7 @@ def _features(
         return list(wanted), {}
     if wanted != "auto":
         raise InputError(f"{KEY}.features: expected auto or a list of columns, got {wanted!r}")
-    features, dropped = [], {name: "listed in exclude" for name in exclude}
+    features, dropped = [], dict.fromkeys(exclude, "listed in exclude")
     for name in raw.columns:
         if name in taken or name in dropped:
             continue

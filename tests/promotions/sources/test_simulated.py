@@ -228,7 +228,7 @@ def test_neither_row_order_nor_id_order_tells_anything(
 def test_customers_keep_the_contract_and_are_labelled_simulated(tables: dict[str, pd.DataFrame]) -> None:
     experiment = simulated.to_customers(tables, {"customers": SIZE})
     assert experiment.simulated
-    assert "tau" not in experiment.frame and "mu0" not in experiment.frame
+    assert not {"tau", "mu0"} & set(experiment.frame)
     assert len(experiment.features) == 24
     assert experiment.frame["gender"].cat.categories.tolist() == ["F", "M", "U"]
     assert (experiment.frame["propensity"] == 0.5).all()

@@ -1,0 +1,102 @@
+"""dvc.yaml, params.yaml and the code say the same."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+STAGES: dict[str, dict[str, Any]] = {name: stage.get("do", stage) for name, stage in PIPELINE["stages"].items()}
+
+
+def imported_modules(script: Path) -> set[str]:
+    """Every file under src/ that running ``script`` imports, itself included, as paths from the project's folder."""
+    found: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                parts = name.split(".")
+                for depth in range(1, len(parts) + 1):
+                    base = ROOT / "src" / Path(*parts[:depth])
+                    waiting += [path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()]
+    return {str(path.relative_to(ROOT)) for path in found}
+
+
+def declared(name: str, key: str) -> list[str]:
+    """Paths or parameters under ``key`` of a stage, options left out."""
+    return [next(iter(item)) if isinstance(item, dict) else item for item in STAGES[name].get(key, [])]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_its_script_and_on_every_module_that_it_imports(name: str) -> None:
+    script = STAGES[name]["cmd"].split()[1]
+    modules = imported_modules(ROOT / script)
+    listed = {dep for dep in declared(name, "deps") if dep.startswith("src/")}
+    covered = {module for module in modules if any(module == dep or module.startswith(f"{dep}/") for dep in listed)}
+    assert modules == covered, f"{name} imports what dvc.yaml does not list"
+    needed = {dep for dep in listed if any(module == dep or module.startswith(f"{dep}/") for module in modules)}
+    assert listed == needed, f"{name} lists what it does not import"
+
+
+@pytest.mark.parametrize("name", ["policy", "evaluate"])
+def test_fan_in_lists_exactly_the_learners_of_params_yaml(name: str) -> None:
+    listed = [Path(dep).stem for dep in declared(name, "deps") if dep.startswith("data/cate/")]
+    assert listed == list(PARAMS["learners"])
+
+
+def test_every_learner_of_params_yaml_has_a_stage_and_is_known() -> None:
+    from promotions.learners import LEARNERS
+
+    assert PIPELINE["stages"]["cate"]["foreach"] == "${learners}"
+    assert set(PARAMS["learners"]) <= set(LEARNERS)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_says_what_it_is_for_and_every_parameter_exists(name: str) -> None:
+    assert STAGES[name]["desc"].endswith(".")
+    for parameter in declared(name, "params"):
+        value: Any = PARAMS
+        for key in parameter.replace("${key}", "s_learner").split("."):
+            value = value[key]
+
+
+def test_only_policy_and_evaluate_depend_on_costs() -> None:
+    assert {name for name in STAGES if any(key.startswith("costs") for key in declared(name, "params"))} == {
+        "policy",
+        "evaluate",
+    }
+
+
+def test_every_output_is_written_once_and_every_internal_dependency_is_an_output() -> None:
+    outputs = [out for name in STAGES for key in ("outs", "metrics") for out in declared(name, key)]
+    assert len(outputs) == len(set(outputs))
+    per_learner = {out.replace("${key}", learner) for out in outputs for learner in PARAMS["learners"]}
+    for name in STAGES:
+        for dep in declared(name, "deps"):
+            if dep.startswith(("data/", "models/")):
+                assert dep.replace("${key}", "s_learner") in per_learner, f"{name}: nothing writes {dep}"
+
+
+def test_metrics_are_kept_by_git_and_plots_show_what_stages_write() -> None:
+    metrics = [item for stage in STAGES.values() for item in stage.get("metrics", [])]
+    assert metrics
+    assert all(options == {"cache": False} for item in metrics for options in item.values())
+    outputs = {out for name in STAGES for out in declared(name, "outs")}
+    for item in PIPELINE["plots"]:
+        for path, options in item.items():
+            assert path in outputs
+            assert (ROOT / ".dvc" / "plots" / f"{options['template']}.json").is_file()
