@@ -68,7 +68,7 @@ def main() -> None:
     stage.write_json("metrics/policies.json", {**label, **policies})
     stage.write_json("metrics/learners.json", {**label, **learners})
     for name, table in tables.items():
-        stage.write_csv(f"plots/{name}.csv", table)
+        stage.write_csv(f"plots/{name}.csv", table.assign(simulated=simulated))
         stage.write_bytes(f"plots/{name}.png", plots.png_bytes(pictures[name]))
     stage.say(
         f"champion {champion} earns {summary['profit_per_customer']:.5g} per customer "

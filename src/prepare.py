@@ -34,7 +34,7 @@ def main() -> None:
     )
     metrics = {**stage.label(name, kept.simulated), **found.metrics, "features_dropped": len(kept.dropped)}
     stage.write_json("metrics/experiment.json", metrics)
-    stage.write_csv("plots/balance.csv", found.balance)
+    stage.write_csv("plots/balance.csv", found.balance.assign(simulated=kept.simulated))
     figures = found.metrics
     stage.say(
         f"{figures['n']:,} customers, {figures['share_treated']:.1%} treated, {len(kept.features)} features; effect "

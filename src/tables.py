@@ -27,11 +27,11 @@ def read_split(customer_id: "pd.Series[str]") -> pd.DataFrame:
 
 def aligned(table: pd.DataFrame, customer_id: "pd.Series[str]", name: str) -> pd.DataFrame:
     """The rows of ``table`` for these customers, in their order."""
-    rows = table.set_index("customer_id").reindex(customer_id)
-    strangers = ~customer_id.isin(table["customer_id"])
-    if strangers.any():
-        raise InputError(f"{name} lacks {int(strangers.sum()):,} of {len(customer_id):,} customers; run `dvc repro`")
-    return rows.reset_index()
+    positions = pd.Index(table["customer_id"]).get_indexer(pd.Index(customer_id))
+    strangers = int((positions < 0).sum())
+    if strangers:
+        raise InputError(f"{name} lacks {strangers:,} of {len(customer_id):,} customers; run `dvc repro`")
+    return table.iloc[positions].reset_index(drop=True)
 
 
 def codes_of_clusters(customers: pd.DataFrame) -> NDArray[np.intp]:

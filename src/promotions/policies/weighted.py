@@ -62,16 +62,18 @@ class WeightedClassifier:
         binned = lgb.Dataset(
             features, label.astype(float), weight=weight, params=shared, free_raw_data=False
         ).construct()
+        held_out = [fold == held for held in np.unique(fold)]
+        views = [(binned.subset(np.flatnonzero(~held)), binned.subset(np.flatnonzero(held))) for held in held_out]
         scores = {}
         for leaves in self.leaves:
             right = np.zeros(self.base.trees)
-            for held in np.unique(fold):
+            for learning, judging in views:
                 history: dict[str, dict[str, list[float]]] = {}
                 lgb.train(
                     self._parameters(leaves),
-                    binned.subset(np.flatnonzero(fold != held)),
+                    learning,
                     self.base.trees,
-                    valid_sets=[binned.subset(np.flatnonzero(fold == held))],
+                    valid_sets=[judging],
                     feval=_weight_of_right,
                     callbacks=[lgb.record_evaluation(history)],
                 )

@@ -1,0 +1,59 @@
+"""Print the answer of the last run: what was found, what each policy earns, and where the rest is.
+
+reads   metrics/experiment.json, metrics/headline.json, metrics/policies.json
+writes  nothing
+"""
+
+import stage
+
+
+def main() -> None:
+    """A small table for people; the numbers stand in metrics/."""
+    experiment, headline = stage.read_json("metrics/experiment.json"), stage.read_json("metrics/headline.json")
+    policies = {name: row for name, row in stage.read_json("metrics/policies.json").items() if isinstance(row, dict)}
+    champion = headline["champion"]
+    verdict = verdict_of(headline)
+
+    print()
+    if headline["simulated"]:
+        print("SIMULATED DATA: the customers below do not exist. README says how to bring your own.\n")
+    print(
+        f"{experiment['n']:,} customers, {experiment['share_treated']:.1%} of them treated. Treatment changed the outcome "
+        f"by {experiment['ate']:+.4f}\n(95 % interval {experiment['ate_ci_low']:+.4f} to {experiment['ate_ci_high']:+.4f}), "
+        f"from {experiment['control_mean']:.4f}. All money below is per customer.\n"
+    )
+    print(f"{'policy':<30}{'profit':>9}   {'95 % interval':<20}{'versus treat-all':>17}{'P(loss)':>9}{'treated':>9}")
+    best_first = sorted(policies, key=lambda name: (-policies[name]["dr"], name))
+    for name in best_first:
+        row = policies[name]
+        interval = f"{row['dr_ci_low']:.4f} to {row['dr_ci_high']:.4f}"
+        mark = "*" if name == champion else " "
+        print(
+            f"{mark} {name:<28}{row['dr']:>9.4f}   {interval:<20}{row['dr_vs_treat_all']:>+17.4f}"
+            f"{row['probability_of_loss']:>9.3f}{row['share_treated']:>9.1%}"
+        )
+    print(
+        f"\n* the champion was chosen on other customers than the {headline['n_final']:,} that these numbers come from; the\n"
+        f"  best line of the table was not, and flatters. P(loss): the chance of earning less than by treating nobody.\n\n"
+        f"{verdict}\n\n"
+        "metrics/headline.json has the answer, metrics/policies.json and metrics/learners.json the detail, plots/*.png the\n"
+        "pictures; `dvc plots show` draws them together."
+    )
+
+
+def verdict_of(headline: dict[str, float]) -> str:
+    """One sentence on the champion's lead over the better of treating everybody and treating nobody."""
+    lift, low, high = (headline[f"lift_over_best_constant{end}"] for end in ("", "_ci_low", "_ci_high"))
+    lead = f"{lift:+.4f} per customer (95 % interval {low:+.4f} to {high:+.4f})"
+    what = (
+        f"{headline['champion']}, treating {headline['share_treated']:.1%}, against the better of all and none: {lead}."
+    )
+    if low > 0:
+        return f"{what}\nTargeting pays."
+    if high < 0:
+        return f"{what}\nTargeting costs: treat all or none."
+    return f"{what}\nNot proven: these data cannot tell targeting from treating all or none."
+
+
+if __name__ == "__main__":
+    stage.run(main, __doc__)

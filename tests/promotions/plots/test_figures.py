@@ -1,0 +1,213 @@
+"""Each figure shows what its frame holds, says where the data come from, and is the same picture every time."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from promotions import plots
+from promotions.plots.style import LEARNER_ORDER, REFERENCES, colours, decimals, number, readable_name
+
+RATIO = 0.025
+LEARNERS = ["x_learner", "causal_forest", "my_new_forest"]
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def quality(learners: list[str]) -> dict[str, float]:
+    """The first learner is the best."""
+    return {name: 0.06 - 0.01 * rank for rank, name in enumerate(learners)}
+
+
+def cost_frame(learners: list[str]) -> pd.DataFrame:
+    ratios = np.linspace(0, 0.1, 21)
+    curves = {name: height * (1 - ratios / 0.12) ** 2 for name, height in quality(learners).items()}
+    curves |= {"treat_all": 0.02 - ratios, "oracle": 0.07 * (1 - ratios / 0.12) ** 2}
+    return pd.concat(pd.DataFrame({"ratio": ratios, "profit": y, "learner": name}) for name, y in curves.items())
+
+
+def qini_frame(learners: list[str]) -> pd.DataFrame:
+    shares = np.linspace(0, 1, 101)
+    curves = {name: 0.03 * shares + lead * shares * (1 - shares) for name, lead in quality(learners).items()}
+    curves["random"] = 0.03 * shares
+    return pd.concat(
+        pd.DataFrame({"share_treated": shares, "incremental_outcome": y, "learner": name}) for name, y in curves.items()
+    )
+
+
+def decile_frame(learners: list[str]) -> pd.DataFrame:
+    deciles = np.arange(1, 11)
+    frames = []
+    for name, lead in quality(learners).items():
+        uplift = 0.03 + lead * (5.5 - deciles) / 4.5
+        low, high = uplift - 0.01, uplift + 0.01
+        frames.append(
+            pd.DataFrame({"decile": deciles, "uplift": uplift, "ci_low": low, "ci_high": high, "learner": name})
+        )
+    return pd.concat(frames)
+
+
+def policy_frame(learners: list[str]) -> pd.DataFrame:
+    rows = [("treat_none", "treat_none", "", 0.0), ("treat_all", "treat_all", "", 0.01)]
+    for rule in ("threshold", "weighted"):
+        rows += [(f"{rule}.{name}", rule, name, profit) for name, profit in quality(learners).items()]
+    frame = pd.DataFrame(rows, columns=["policy", "rule", "learner", "profit"])
+    frame["ci_low"], frame["ci_high"] = frame["profit"] - 0.02, frame["profit"] + 0.02
+    frame["champion"] = frame["policy"] == f"weighted.{learners[0]}"
+    return frame
+
+
+def table_frame(learners: list[str]) -> pd.DataFrame:
+    ratios = [0.005, 0.01, RATIO, 0.05, 0.1]
+    rows = [(ratio, name, lead - 0.6 * ratio) for name, lead in quality(learners).items() for ratio in ratios]
+    return pd.DataFrame(rows, columns=["ratio", "learner", "profit"])
+
+
+FIGURES: dict[str, Callable[[list[str], bool], Figure]] = {
+    "profit_by_cost_ratio": lambda names, simulated: plots.profit_by_cost_ratio(
+        cost_frame(names), ratio=RATIO, simulated=simulated
+    ),
+    "qini": lambda names, simulated: plots.qini(qini_frame(names), simulated=simulated),
+    "uplift_by_decile": lambda names, simulated: plots.uplift_by_decile(decile_frame(names), simulated=simulated),
+    "policy_values": lambda names, simulated: plots.policy_values(policy_frame(names), simulated=simulated),
+    "profit_table": lambda names, simulated: plots.profit_table(table_frame(names), ratio=RATIO, simulated=simulated),
+}
+every_figure = pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES.keys())
+
+
+def words(figure: Figure) -> str:
+    """Everything that is written in a figure."""
+    figure.draw_without_rendering()
+    return "\n".join(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible())
+
+
+def settings() -> dict[str, object]:
+    """matplotlib's settings, but for the backend: to look at that one is to choose it."""
+    return {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}
+
+
+@every_figure
+def test_a_figure_is_a_picture_and_drawn_again_the_same_bytes(draw: Callable[[list[str], bool], Figure]) -> None:
+    first, second = (plots.png_bytes(draw(LEARNERS, True)) for _ in range(2))
+    assert first.startswith(PNG_SIGNATURE)
+    assert len(first) > 20_000
+    assert first == second
+
+
+@every_figure
+def test_the_callers_settings_are_neither_used_nor_changed(draw: Callable[[list[str], bool], Figure]) -> None:
+    expected = plots.png_bytes(draw(LEARNERS, False))
+    with matplotlib.rc_context({"font.size": 31, "axes.facecolor": "red", "savefig.dpi": 20}):
+        before = settings()
+        assert plots.png_bytes(draw(LEARNERS, False)) == expected
+        assert settings() == before
+
+
+@every_figure
+@pytest.mark.parametrize("simulated", [True, False])
+def test_simulated_is_said_if_and_only_if_it_is_so(draw: Callable[[list[str], bool], Figure], simulated: bool) -> None:
+    assert ("simulated data" in words(draw(LEARNERS, simulated))) == simulated
+
+
+@every_figure
+@pytest.mark.parametrize("learners", [list(LEARNER_ORDER), LEARNERS, ["my_new_forest"]], ids=["all", "some", "one"])
+def test_every_learner_is_named(draw: Callable[[list[str], bool], Figure], learners: list[str]) -> None:
+    written = words(draw(learners, True))
+    assert [name for name in learners if readable_name(name) not in written] == []
+
+
+@every_figure
+def test_the_order_of_rows_changes_no_byte(
+    draw: Callable[[list[str], bool], Figure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = plots.png_bytes(draw(LEARNERS, True))
+    joined = pd.concat
+    monkeypatch.setattr(pd, "concat", lambda frames: joined(frames).sample(frac=1, random_state=0))
+    assert plots.png_bytes(draw(LEARNERS, True)) == expected
+
+
+def test_titles_state_the_finding() -> None:
+    assert "X-learner earns most at C/R = 0.025" in words(FIGURES["profit_by_cost_ratio"](LEARNERS, False))
+    assert "X-learner has the highest curve" in words(FIGURES["qini"](LEARNERS, False))
+    assert "X-learner separates best: uplift 0.0900" in words(FIGURES["uplift_by_decile"](LEARNERS, False))
+    assert "Champion Weighted · X-learner earns 0.0600" in words(FIGURES["policy_values"](LEARNERS, False))
+    assert "X-learner earns most at 4 of 5 cost ratios" in words(FIGURES["profit_table"](LEARNERS, False))
+
+
+def test_titles_find_nothing_where_nothing_is_to_be_found() -> None:
+    losses = cost_frame(LEARNERS).assign(profit=lambda frame: -frame["profit"].abs())
+    assert "Nothing earns more" in words(plots.profit_by_cost_ratio(losses, ratio=RATIO, simulated=False))
+    reversed_order = qini_frame(LEARNERS).assign(incremental_outcome=lambda frame: -frame["incremental_outcome"])
+    assert "No learner ranks" in words(plots.qini(reversed_order, simulated=False))
+    wide = decile_frame(LEARNERS).assign(ci_low=-1.0, ci_high=1.0)
+    assert "No learner tells its first decile" in words(plots.uplift_by_decile(wide, simulated=False))
+    unsure = policy_frame(LEARNERS).assign(ci_low=-1.0)
+    assert "cannot be told" in words(plots.policy_values(unsure, simulated=False))
+    table = table_frame(LEARNERS).assign(profit=-0.01)
+    assert "No learner earns more" in words(plots.profit_table(table, ratio=RATIO, simulated=False))
+
+
+def test_a_ratio_beyond_the_frame_is_not_marked() -> None:
+    assert "now" not in words(plots.profit_table(table_frame(LEARNERS), ratio=float("inf"), simulated=False))
+    inside = words(plots.profit_by_cost_ratio(cost_frame(LEARNERS), ratio=RATIO, simulated=False))
+    beyond = words(plots.profit_by_cost_ratio(cost_frame(LEARNERS), ratio=float("inf"), simulated=False))
+    assert "now 0.025" in inside
+    assert "now inf" not in beyond
+
+
+def test_the_champion_alone_is_starred() -> None:
+    starred = [line for line in words(FIGURES["policy_values"](LEARNERS, False)).splitlines() if "★" in line]
+    assert starred == ["★ Weighted · X-learner"]
+
+
+def test_a_learner_keeps_its_colour_whoever_else_is_there() -> None:
+    everyone = colours(LEARNER_ORDER)
+    assert len(set(everyone.values())) == len(LEARNER_ORDER)
+    assert {name: colours([name])[name] for name in LEARNER_ORDER} == everyone
+    assert colours([*LEARNER_ORDER, "zebra", *REFERENCES]).items() >= everyone.items()
+    assert colours(["x_learner", "zebra"])["zebra"] != everyone["x_learner"]
+
+
+@pytest.mark.parametrize(
+    ("name", "readable"),
+    [
+        ("x_learner", "X-learner"),
+        ("dr_learner", "DR-learner"),
+        ("double_ml", "Double ML"),
+        ("causal_forest", "Causal forest"),
+        ("my_new_forest", "My new forest"),
+        ("treat_all", "Treat everybody"),
+    ],
+)
+def test_names_are_words(name: str, readable: str) -> None:
+    assert readable_name(name) == readable
+
+
+def test_numbers_keep_three_significant_digits_and_no_negative_zero() -> None:
+    assert number(-0.01234, decimals([0.01234, -0.001])) == "−0.0123"
+    assert number(12345.6, decimals([12345.6])) == "12,346"
+    assert number(-0.00001, 3) == "0.000"
+    assert decimals([0.0, float("nan")]) == 0
+
+
+def run_alone(code: str) -> None:
+    """Run ``code`` in a Python of its own."""
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=True)
+
+
+def test_matplotlib_is_imported_only_when_a_figure_is_drawn() -> None:
+    run_alone("import sys, promotions.plots; assert 'matplotlib' not in sys.modules")
+
+
+def test_drawing_needs_no_pyplot() -> None:
+    run_alone(
+        "import sys, pandas, promotions.plots as plots\n"
+        "frame = pandas.DataFrame({'ratio': [0.1, 0.2], 'learner': ['a', 'b'], 'profit': [1.0, 2.0]})\n"
+        "plots.png_bytes(plots.profit_table(frame, ratio=0.1, simulated=True))\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
