@@ -17,28 +17,25 @@ def main() -> None:
     print()
     if headline["simulated"]:
         print("SIMULATED DATA: the customers below do not exist. README says how to bring your own.\n")
-    print(
-        f"{experiment['n']:,} customers, {experiment['share_treated']:.1%} of them treated. Treatment changed the outcome "
-        f"by {experiment['ate']:+.4f}\n(95 % interval {experiment['ate_ci_low']:+.4f} to {experiment['ate_ci_high']:+.4f}), "
-        f"from {experiment['control_mean']:.4f}. All money below is per customer.\n"
-    )
-    print(f"{'policy':<30}{'profit':>9}   {'95 % interval':<20}{'versus treat-all':>17}{'P(loss)':>9}{'treated':>9}")
+    low, high = experiment["ate_ci_low"], experiment["ate_ci_high"]
+    print(f"{experiment['n']:,} customers, {experiment['share_treated']:.1%} of them treated.")
+    print(f"Without treatment the outcome is {experiment['control_mean']:.4f}; treatment changes it by", end=" ")
+    print(f"{experiment['ate']:+.4f} (95 % interval {low:+.4f} to {high:+.4f}).")
+    print("All money below is per customer.\n")
+    print(f"  {'policy':<32}{'profit':>9}   {'95 % interval':<22}{'versus treat-all':>16}{'P(loss)':>9}{'treated':>9}")
     best_first = sorted(policies, key=lambda name: (-policies[name]["dr"], name))
     for name in best_first:
         row = policies[name]
         interval = f"{row['dr_ci_low']:.4f} to {row['dr_ci_high']:.4f}"
         mark = "*" if name == champion else " "
         print(
-            f"{mark} {name:<28}{row['dr']:>9.4f}   {interval:<20}{row['dr_vs_treat_all']:>+17.4f}"
+            f"{mark} {name:<32}{row['dr']:>9.4f}   {interval:<22}{row['dr_vs_treat_all']:>+16.4f}"
             f"{row['probability_of_loss']:>9.3f}{row['share_treated']:>9.1%}"
         )
-    print(
-        f"\n* the champion was chosen on other customers than the {headline['n_final']:,} that these numbers come from; the\n"
-        f"  best line of the table was not, and flatters. P(loss): the chance of earning less than by treating nobody.\n\n"
-        f"{verdict}\n\n"
-        "metrics/headline.json has the answer, metrics/policies.json and metrics/learners.json the detail, plots/*.png the\n"
-        "pictures; `dvc plots show` draws them together."
-    )
+    print(f"\n* The champion was chosen on other customers than the {headline['n_final']:,} behind these numbers;")
+    print("  the table's best line was not, and flatters. P(loss): chance of earning less than by treating nobody.\n")
+    print(f"{verdict}\n")
+    print("The answer: metrics/headline.json. Detail: metrics/policies.json, learners.json. Pictures: plots/*.png.")
 
 
 def verdict_of(headline: dict[str, float]) -> str:

@@ -45,11 +45,12 @@ def profit_by_cost_ratio(frame: pd.DataFrame, *, ratio: float, simulated: bool) 
     if now[best] <= 0:
         title = f"Nothing earns more than treating nobody at C/R = {shown:.3g}"
     elif best in REFERENCES:
-        title = f"Treating everybody earns most at C/R = {shown:.3g}: {number(now[best], digits)} per customer"
+        earned = number(now[best], digits)
+        title = f"Treating everybody has the highest estimate at C/R = {shown:.3g}: {earned} per customer"
     else:
-        verb = "earns most" if len(now.keys() - REFERENCES) > 1 else "earns"
+        verb = "has the highest estimate" if len(now.keys() - REFERENCES) > 1 else "earns"
         title = f"{readable_name(best)} {verb} at C/R = {shown:.3g}: {number(now[best], digits)} per customer"
-    subtitle = "The rule “treat if the estimated effect is at least C/R”; estimates, no intervals drawn"
+    subtitle = "The rule “treat if the estimated effect is at least C/R”; the highest of many estimates is partly luck"
     figure = new_figure(title, subtitle, simulated=simulated, height=4.6)
     axes = figure.subplots()
     zero_line(axes)
@@ -92,7 +93,9 @@ def qini(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
             f"{readable_name(best)} {verb}: its first {share:.0%} gain {number(gain, digits)} a customer, "
             f"a random {share:.0%} {number(by_chance, digits)}"
         )
-    subtitle = "Outcome gained by treating the highest estimated effects first; no intervals drawn"
+    subtitle = (
+        "Outcome gained by treating the highest estimated effects first; the highest of many curves is partly luck"
+    )
     figure = new_figure(title, subtitle, simulated=simulated, height=4.6)
     axes = figure.subplots()
     zero_line(axes)
@@ -236,9 +239,10 @@ def profit_table(frame: pd.DataFrame, *, ratio: float, simulated: bool) -> "Figu
     elif len(learners) == 1:
         title = f"{readable_name(learners[0])} beats treating nobody at {wins.iloc[0]} of {len(ratios)} cost ratios"
     elif wins.iloc[0] > len(ratios) / 2:
-        title = f"{readable_name(str(wins.index[0]))} earns most at {wins.iloc[0]} of {len(ratios)} cost ratios"
+        winner = readable_name(str(wins.index[0]))
+        title = f"{winner} has the highest estimate at {wins.iloc[0]} of {len(ratios)} cost ratios"
     else:
-        title = f"No learner leads throughout: {len(wins)} earn most at one cost ratio or another"
+        title = f"No learner leads throughout: {len(wins)} have the highest estimate at one cost ratio or another"
     subtitle = "Money per customer over treating nobody; bold: the best estimate of each ratio"
     figure = new_figure(title, subtitle, simulated=simulated, height=1.1 + 0.4 * len(learners))
     axes = figure.subplots()

@@ -132,11 +132,13 @@ def test_the_order_of_rows_changes_no_byte(
 
 
 def test_titles_state_the_finding() -> None:
-    assert "X-learner earns most at C/R = 0.025" in words(FIGURES["profit_by_cost_ratio"](LEARNERS, False))
+    assert "X-learner has the highest estimate at C/R = 0.025" in words(
+        FIGURES["profit_by_cost_ratio"](LEARNERS, False)
+    )
     assert "X-learner has the highest curve" in words(FIGURES["qini"](LEARNERS, False))
     assert "X-learner separates best: uplift 0.0900" in words(FIGURES["uplift_by_decile"](LEARNERS, False))
     assert "Champion Weighted · X-learner earns 0.0600" in words(FIGURES["policy_values"](LEARNERS, False))
-    assert "X-learner earns most at 4 of 5 cost ratios" in words(FIGURES["profit_table"](LEARNERS, False))
+    assert "X-learner has the highest estimate at 4 of 5 cost ratios" in words(FIGURES["profit_table"](LEARNERS, False))
 
 
 def test_titles_find_nothing_where_nothing_is_to_be_found() -> None:

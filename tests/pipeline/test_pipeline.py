@@ -1,0 +1,132 @@
+"""The pipeline as its users run it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from project import FEW, Project
+
+COSTS = ["policy", "evaluate"]
+
+
+def test_a_finished_pipeline_has_every_output_and_running_it_again_does_nothing(restored: Project) -> None:
+    assert set(restored.metrics()) == {"experiment.json", "headline.json", "policies.json", "learners.json"}
+    learners = yaml.safe_load((restored.folder / "params.yaml").read_text())["learners"]
+    policies = [name for name in restored.metric("policies") if name not in ("source", "simulated")]
+    rules = [f"{rule}.{learner}" for learner in learners for rule in ("threshold", "weighted")]
+    assert policies == ["treat_all", "treat_none", *rules]
+    assert "Data and pipelines are up to date." in restored.dvc("repro")
+
+
+def test_metrics_are_numbers_strings_and_booleans_and_say_that_they_are_simulated(restored: Project) -> None:
+    for name in restored.metrics():
+        content = restored.metric(Path(name).stem)
+        assert content["simulated"] is True
+        assert content["source"] == "simulated"
+        flat = [value for row in content.values() for value in (row.values() if isinstance(row, dict) else [row])]
+        assert all(isinstance(value, (int, float, str, bool)) for value in flat)
+
+
+def test_the_contracts_between_stages_hold(restored: Project) -> None:
+    data = restored.folder / "data"
+    customers = pd.read_parquet(data / "prepared" / "customers.parquet")
+    parts = {name: pd.read_parquet(data / "split" / f"{name}.parquet") for name in ("train", "select", "final")}
+    members = pd.concat(parts.values())["customer_id"]
+    assert sorted(members) == list(customers["customer_id"])
+    scores = pd.read_parquet(data / "scores.parquet")
+    assert set(scores["customer_id"]) == set(members) - set(parts["train"]["customer_id"])
+    decisions = pd.read_parquet(data / "policy" / "decisions.parquet")
+    assert list(decisions["customer_id"]) == list(scores["customer_id"])
+    assert decisions.drop(columns="customer_id").isin([0, 1]).all(axis=None)
+    for file in (data / "cate").glob("*.parquet"):
+        cate = pd.read_parquet(file)
+        assert list(cate.columns) == ["customer_id", "cate"]
+        assert list(cate["customer_id"]) == list(customers["customer_id"])
+        assert np.isfinite(cate["cate"]).all()
+        assert (restored.folder / "models" / file.stem / "model.joblib").is_file()
+    assert not {"mu0", "tau", "outcome"} & set(json.loads((data / "prepared" / "roles.json").read_text())["features"])
+
+
+def test_treating_all_over_none_is_revenue_times_effect_less_cost(restored: Project) -> None:
+    scores = pd.read_parquet(restored.folder / "data" / "scores.parquet").query("part == 'final'")
+    costs = yaml.safe_load((restored.folder / "params.yaml").read_text())["costs"]
+    effect = (scores["dr_1"] - scores["dr_0"]).mean()
+    gain = restored.metric("policies")["treat_all"]["dr_vs_treat_none"]
+    np.testing.assert_allclose(gain, costs["revenue_per_response"] * effect - costs["cost_per_treatment"], rtol=1e-8)
+
+
+def test_a_new_cost_reruns_policy_and_evaluate_alone(restored: Project) -> None:
+    before = restored.metrics()
+    output = restored.dvc("exp", "run", "-S", "costs.cost_per_treatment=2")
+    assert restored.stages_run(output) == COSTS
+    after = restored.metrics()
+    assert after["headline.json"] != before["headline.json"]
+    # Learners are ranked by effects, which no cost changes.
+    assert after["learners.json"] == before["learners.json"]
+    difference = restored.dvc("metrics", "diff")
+    assert "profit_per_customer" in difference
+    assert "experiment.json" not in difference
+
+
+def test_charging_on_response_reruns_policy_and_evaluate_alone(restored: Project) -> None:
+    output = restored.dvc("exp", "run", "-S", "costs.charged=on_response")
+    assert restored.stages_run(output) == COSTS
+
+
+def test_a_learners_parameter_reruns_that_learner_policy_and_evaluate_alone(restored: Project) -> None:
+    output = restored.dvc("exp", "run", "-S", "learners.x_learner.effect.trees=20")
+    assert restored.stages_run(output) == ["cate@x_learner", *COSTS]
+
+
+def test_a_mistyped_override_fails(restored: Project) -> None:
+    done = restored.run("dvc", "exp", "run", "-S", "costs.cost_per_contact=2")
+    assert done.returncode != 0
+    assert "cost_per_contact" in done.stdout + done.stderr
+
+
+def test_a_deleted_learner_is_gone_everywhere(restored: Project) -> None:
+    restored.keep_learners(FEW)
+    output = restored.dvc("repro")
+    assert restored.stages_run(output) == COSTS
+    for name in ("policies", "learners"):
+        assert "x_learner" not in json.dumps(restored.metric(name))
+    decisions = pd.read_parquet(restored.folder / "data" / "policy" / "decisions.parquet")
+    assert len(decisions.columns) == 3 + 2 * len(FEW)
+    for file in (restored.folder / "plots").glob("*.csv"):
+        assert "x_learner" not in file.read_text()
+
+
+def test_metrics_do_not_depend_on_the_number_of_threads(restored: Project) -> None:
+    before = restored.metrics()
+    restored.dvc("repro", "--force", "--single-item", "nuisance", threads=1)
+    for learner in yaml.safe_load((restored.folder / "params.yaml").read_text())["learners"]:
+        restored.dvc("repro", "--force", "--single-item", f"cate@{learner}", threads=1)
+    for stage in ("prepare", *COSTS):
+        restored.dvc("repro", "--force", "--single-item", stage, threads=1)
+    assert restored.metrics() == before
+
+
+def test_the_true_profit_of_the_champion_and_its_regret_are_reported(restored: Project) -> None:
+    headline = restored.metric("headline")
+    assert headline["oracle_profit_per_customer"] >= headline["true_profit_per_customer"]
+    regret = headline["oracle_profit_per_customer"] - headline["true_profit_per_customer"]
+    np.testing.assert_allclose(headline["regret_per_customer"], regret, atol=1e-7)
+
+
+def test_the_answer_is_printed_as_a_table(restored: Project) -> None:
+    done = restored.run("python", "src/headline.py")
+    assert done.returncode == 0
+    assert "SIMULATED DATA" in done.stdout
+    champion = restored.metric("headline")["champion"]
+    assert any(line.startswith(f"* {champion}") for line in done.stdout.splitlines())
+
+
+def test_stages_print_their_line_and_nothing_else(restored: Project) -> None:
+    done = restored.run("python", "src/cate.py", "uplift_forest")
+    assert done.returncode == 0
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["cate"]
+    progress = done.stderr.replace("\r", "\n").splitlines()
+    assert all("%|" in line or not line.strip() for line in progress), done.stderr

@@ -1,0 +1,109 @@
+"""Metrics against a simulation's truth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promotions.economics import Economics
+from promotions.evaluation.summary import Truth, headline, learner_metrics, policy_metrics
+from promotions.evaluation.value import evaluate_policies
+
+ECONOMICS = Economics(1.0, 4.0)
+
+
+@pytest.fixture(scope="module")
+def experiment(draw):
+    return draw(2000, 1, varying=True)
+
+
+@pytest.fixture(scope="module")
+def truth(experiment):
+    return Truth.from_frame(pd.DataFrame({"mu0": experiment.mu0, "tau": experiment.tau}))
+
+
+@pytest.fixture(scope="module")
+def values(experiment):
+    helped = experiment.features[:, 0] > 0
+    decisions = pd.DataFrame(
+        {"treat_all": 1, "treat_none": 0, "helped": helped, "random": experiment.features[:, 4] > 0}
+    )
+    return evaluate_policies(experiment.scores, decisions, ECONOMICS, np.arange(2000), 400, np.random.default_rng(1))
+
+
+@given(
+    st.integers(0, 2**32 - 1), st.floats(0, 100), st.floats(0, 100), st.sampled_from(["on_treatment", "on_response"])
+)
+def test_no_policy_earns_more_than_the_oracle(seed, cost, revenue, charged):
+    rng, economics = np.random.default_rng(seed), Economics(cost, revenue, charged)
+    truth = Truth(rng.normal(size=(30, 2)))
+    treat = rng.random(30) < rng.random()
+    assert truth.profit(treat, economics) <= truth.oracle_profit(economics) + 1e-9
+    profits = economics.profits(truth.means)
+    assert truth.profit(profits[:, 1] > profits[:, 0], economics) == pytest.approx(truth.oracle_profit(economics))
+
+
+def test_the_truth_keeps_the_effect_of_each_customer(experiment, truth):
+    np.testing.assert_allclose(truth.effect, experiment.tau)
+
+
+def test_the_headlines_regret_is_what_the_oracle_earns_more(experiment, truth, values):
+    helped, random = (experiment.features[:, column] > 0 for column in (0, 4))
+    best, other = (
+        headline(name, values[name], 2000, treat, ECONOMICS, truth)
+        for name, treat in (("helped", helped), ("random", random))
+    )
+    assert best["regret_per_customer"] == pytest.approx(0, abs=1e-12)
+    assert other["regret_per_customer"] > 1
+    assert other["true_profit_per_customer"] == truth.profit(random, ECONOMICS)
+    assert best["profit_ci_low"] < best["true_profit_per_customer"] < best["profit_ci_high"]
+
+
+def test_without_a_truth_the_headline_claims_none(values):
+    metrics = headline("helped", values["helped"], 2000, np.ones(2000, bool), ECONOMICS, None)
+    assert not [name for name in metrics if "true" in name or "oracle" in name or "regret" in name]
+
+
+def test_a_policys_metrics_are_the_numbers_of_its_value(values):
+    metrics = policy_metrics(values["helped"])
+    assert set(metrics) == {
+        "share_treated",
+        "snips",
+        "probability_of_loss",
+        *(
+            f"{name}{end}"
+            for name in ("ips", "dr", "dr_vs_treat_none", "dr_vs_treat_all")
+            for end in ("", "_ci_low", "_ci_high")
+        ),
+    }
+    assert metrics["dr_vs_treat_none"] == pytest.approx(metrics["dr"] - values["treat_none"].dr.value)
+    assert metrics["dr_vs_treat_all"] == pytest.approx(metrics["dr"] - values["treat_all"].dr.value)
+    assert metrics["share_treated"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_true_effects_are_the_best_predictions(experiment, truth):
+    noisy = experiment.tau + np.random.default_rng(2).normal(size=2000)
+    exact, worse = (
+        learner_metrics(experiment.scores, cate, np.arange(2000), truth) for cate in (experiment.tau, noisy)
+    )
+    assert exact["rmse"] == 0
+    assert exact["correlation"] == pytest.approx(1)
+    assert exact["calibration_slope"] == pytest.approx(1, abs=0.2)
+    assert worse["rmse"] == pytest.approx(1, abs=0.05)
+    for name in ("correlation", "qini", "autoc", "dr_score", "calibration_slope", "uplift_at_10"):
+        assert exact[name] > worse[name], name
+
+
+def test_a_constant_prediction_correlates_with_nothing(experiment, truth):
+    metrics = learner_metrics(experiment.scores, np.full(2000, 0.2), np.arange(2000), truth)
+    for name in ("correlation", "qini", "autoc", "calibration_slope"):
+        assert metrics[name] == 0
+    for share in (10, 20, 30):
+        assert metrics[f"uplift_at_{share}"] == pytest.approx(experiment.scores.effect.mean())
+    assert np.isfinite(list(metrics.values())).all()
+
+
+def test_without_a_truth_no_metric_needs_it(experiment):
+    metrics = learner_metrics(experiment.scores, experiment.tau, np.arange(2000), None)
+    assert not {"rmse", "correlation"} & set(metrics)
