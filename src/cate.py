@@ -38,6 +38,7 @@ def main(learner: str) -> None:
     def make() -> Learner:
         return make_learner(learner, settings, seed, stage.threads())
 
+    make()  # a wrong parameter is named before anything is fitted
     started = time.perf_counter()
     with tqdm(total=len(np.unique(train.fold)) + 1, desc=learner, leave=False) as bar:
         out_of_fold, fitted = cross_fit(make, train, bar.update)

@@ -206,8 +206,7 @@ def ranked():
 def test_rates_are_the_means_of_causalmls_targeting_curve(ranked):
     """Without ties, AUTOC is the mean of causalml's TOC(i/n) over i = 1 … n, QINI that of (i/n)·TOC(i/n), exactly.
 
-    causalml's own ``rate_score`` takes the mean of both on mid-points and normalises the weights of QINI to sum to 1, so
-    that its AUTOC is close and its QINI about twice ours.
+    causalml's own ``rate_score`` uses mid-points and lets the weights of each rate sum to 1: another scale, same order.
     """
     from causalml.metrics.rate import get_toc
 

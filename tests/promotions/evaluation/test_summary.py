@@ -87,7 +87,7 @@ def test_the_true_effects_are_the_best_predictions(experiment, truth):
     exact, worse = (
         learner_metrics(experiment.scores, cate, np.arange(2000), truth) for cate in (experiment.tau, noisy)
     )
-    assert exact["rmse"] == 0
+    assert exact["rmse"] == pytest.approx(0, abs=1e-12)
     assert exact["correlation"] == pytest.approx(1)
     assert exact["calibration_slope"] == pytest.approx(1, abs=0.2)
     assert worse["rmse"] == pytest.approx(1, abs=0.05)
