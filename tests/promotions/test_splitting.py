@@ -77,5 +77,5 @@ def test_wrong_shares_are_refused_in_one_line(shares, message):
 
 @pytest.mark.parametrize("folds", [1, 0, -2, 101, 2.0, True, "5", None])
 def test_a_wrong_number_of_folds_is_refused(folds):
-    with pytest.raises(InputError, match="split.folds: expected a whole number from 2 to 100"):
+    with pytest.raises(InputError, match=r"split\.folds: expected a whole number from 2 to 100"):
         assign_folds(NAMES[:3], folds, "salt")

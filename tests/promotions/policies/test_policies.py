@@ -1,0 +1,137 @@
+"""Rules: whom to treat, from estimated effects and from weighted classification."""
+
+import numpy as np
+import pytest
+
+from promotions.economics import Economics
+from promotions.errors import InputError
+from promotions.policies import Audience, decide
+from promotions.policies.threshold import threshold
+from promotions.policies.weighted import WeightedClassifier
+
+SECTION = {
+    "trees": 25, "leaves": [3, 8], "learning_rate": 0.1, "min_leaf": 40, "feature_share": 0.8, "row_share": 0.8,
+    "l2": 1,
+}  # fmt: skip
+
+
+def classifier(threads=1, seed=1):
+    return WeightedClassifier.from_params(SECTION, seed, threads)
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """Customers who pay where the first feature is positive, their noisy gains, and new customers."""
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(4000, 4))
+    truth = np.where(features[:, 0] > 0, 1.0, -1.0)
+    gain = truth + 3 * rng.normal(size=4000)
+    return (
+        features[:2000],
+        gain[:2000],
+        (np.arange(2000) % 4).astype(np.int8),
+        features[2000:],
+        truth[2000:],
+        gain[2000:],
+    )
+
+
+def test_who_just_pays_is_treated():
+    np.testing.assert_array_equal(threshold(np.array([0.0, -0.0, 1e-300, -1e-300])), [True, True, True, False])
+    at_the_ratio = Economics(1.0, 4.0).expected_gain(np.array([0.25, 0.2, 0.3]), np.zeros(3))
+    np.testing.assert_array_equal(threshold(at_the_ratio), [True, False, True])
+
+
+def test_the_classifier_finds_whom_to_treat_where_single_effects_are_noise(noisy):
+    features, gain, fold, targets, truth, noisy_gain = noisy
+    treated = classifier().decide(features, gain, fold, targets)
+    assert treated.dtype == np.bool_
+    assert np.mean(treated == (truth > 0)) > 0.9
+    earned, by_noise, at_random = (
+        (truth * rule).mean() for rule in (treated, threshold(noisy_gain), np.arange(2000) % 2 == 0)
+    )
+    assert earned > by_noise > at_random
+
+
+def test_weights_decide_where_most_customers_lose_a_little_and_few_gain_much():
+    rng = np.random.default_rng(2)
+    features = rng.normal(size=(3000, 2))
+    rich = features[:, 0] > 0
+    gain = np.where(rich, np.where(rng.random(3000) < 0.2, 20.0, -1.0), -1.0)
+    treated = classifier().decide(features, gain, (np.arange(3000) % 3).astype(np.int8), features)
+    assert (gain[rich] > 0).mean() < 0.5
+    assert treated[rich].mean() > 0.9
+    assert treated[~rich].mean() < 0.1
+
+
+@pytest.mark.parametrize(("sign", "everybody"), [(1.0, True), (-1.0, False), (0.0, True)])
+def test_gains_of_one_sign_decide_for_everybody(noisy, sign, everybody):
+    features, gain, fold, targets, _, _ = noisy
+    np.testing.assert_array_equal(
+        classifier().decide(features, sign * np.abs(gain), fold, targets), np.full(2000, everybody)
+    )
+
+
+def test_customers_too_few_to_split_get_the_decision_of_the_mean_gain():
+    features, gain = np.arange(12.0)[:, None], np.array([8.0, -1, -1, -1, -1, -1] * 2)
+    fold = (np.arange(12) % 2).astype(np.int8)
+    for sign in (1, -1):
+        treated = classifier().decide(features, sign * gain - 1e-9, fold, features)
+        assert (treated == (sign * gain.sum() >= 0)).all()
+
+
+def test_one_and_two_threads_decide_alike_and_the_same_seed_again(noisy):
+    features, gain, fold, targets, _, _ = noisy
+    one, again, two = (classifier(threads).decide(features, gain, fold, targets) for threads in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    np.testing.assert_array_equal(one, two)
+
+
+def test_the_scale_of_money_changes_no_decision(noisy):
+    features, gain, fold, targets, _, _ = noisy
+    euros, cents = (classifier().decide(features, scale * gain, fold, targets) for scale in (1, 128))
+    np.testing.assert_array_equal(euros, cents)
+
+
+@pytest.mark.parametrize("leaves", [None, [], 4, "4", {"a": 4}])
+def test_leaves_have_to_be_a_list(leaves):
+    with pytest.raises(InputError, match=r"policy\.weighted\.leaves: expected a list such as \[4, 16\]"):
+        WeightedClassifier.from_params(SECTION | {"leaves": leaves}, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("leaves", [4, 1]), ("leaves", [4, "8"]), ("trees", 0), ("row_share", 2), ("l2", -1)]
+)
+def test_a_wrong_value_is_named(key, value):
+    with pytest.raises(InputError, match=rf"policy\.weighted\.{key}: expected"):
+        WeightedClassifier.from_params(SECTION | {key: value}, 1, 1)
+
+
+@pytest.mark.parametrize("section", [None, 3, []])
+def test_a_section_that_is_no_mapping_is_refused(section):
+    with pytest.raises(InputError, match=r"policy\.weighted"):
+        WeightedClassifier.from_params(section, 1, 1)
+
+
+def test_an_unknown_key_is_named():
+    with pytest.raises(InputError, match=r"policy\.weighted\.depth is unknown"):
+        WeightedClassifier.from_params(SECTION | {"depth": 3}, 1, 1)
+
+
+@pytest.mark.parametrize("charged", ["on_treatment", "on_response"])
+def test_decisions_name_every_rule_of_every_learner_after_the_constants(draw, charged):
+    train, new, seen = draw(600, 3), draw(100, 4), []
+    economics = Economics(1.0, 4.0, charged)
+    audiences = {
+        name: tuple(Audience(e.features, e.tau * scale, e.mu0 + e.tau, economics) for e in (train, new))
+        for name, scale in (("t_learner", 1.0), ("a_learner", 0.1))
+    }
+    decisions = decide(audiences, (np.arange(600) % 3).astype(np.int8), classifier(), lambda: seen.append(1))
+    rules = [f"{rule}.{name}" for name in audiences for rule in ("threshold", "weighted")]
+    assert list(decisions) == ["treat_all", "treat_none", *rules]
+    assert len(seen) == 2
+    assert set(decisions.dtypes.astype(str)) == {"int8"}
+    assert decisions["treat_all"].all()
+    assert not decisions["treat_none"].any()
+    cost = 1.0 if charged == "on_treatment" else new.mu0 + new.tau
+    np.testing.assert_array_equal(decisions["threshold.t_learner"], 4 * new.tau - cost >= 0)
