@@ -214,7 +214,7 @@ def test_a_constant_column_is_balanced_and_one_that_is_the_treatment_is_not(soun
     assert table.set_index("column").loc["arm", "p_value_holm"] == 0
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 20))
+@pytest.mark.parametrize(("seed", "size"), [(1, 1), (2, 2), (3, 5), (4, 10), (5, 20)])
 def test_holm_is_that_of_statsmodels_ties_and_zeros_included(seed, size):
     p_values = np.round(np.random.default_rng(seed).beta(0.3, 3, size), 2)
     np.testing.assert_allclose(holm(p_values), multipletests(p_values, method="holm")[1], rtol=1e-9)

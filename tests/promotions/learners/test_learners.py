@@ -66,7 +66,7 @@ def test_every_learner_is_tested_here():
 @pytest.mark.parametrize("varying", [False, True], ids=["constant propensity", "varying propensity"])
 def test_a_strong_effect_is_found_on_new_customers(draw, new, name, binary, varying):
     experiment = draw(4000, 11, varying=varying, binary=binary)
-    predicted = make(name, threads=2).fit(experiment.training()).predict(new.features)
+    predicted = make(name).fit(experiment.training()).predict(new.features)
     assert predicted.shape == (1000,)
     assert np.isfinite(predicted).all()
     assert np.corrcoef(predicted, new.tau)[0, 1] > 0.5
@@ -78,8 +78,9 @@ def test_a_strong_effect_is_found_on_new_customers(draw, new, name, binary, vary
 @pytest.mark.parametrize("binary", [False, True], ids=["continuous", "binary"])
 def test_the_same_seed_gives_the_same_bytes_on_one_thread_and_on_two(draw, new, name, binary):
     train = draw(2000, 13, varying=True, binary=binary).training()
-    once, again, two = (make(name, threads=threads).fit(train).predict(new.features) for threads in (1, 1, 2))
-    assert once.tobytes() == again.tobytes() == two.tobytes()
+    fitted = [make(name, threads=threads).fit(train) for threads in (1, 1, 2)]
+    # Several predictions of each: threads that add in the order in which they finish are not always in disorder.
+    assert len({learner.predict(new.features).tobytes() for learner in fitted for _ in range(8)}) == 1
 
 
 @every_learner
