@@ -36,12 +36,12 @@ def main(learner: str) -> None:
     ).rows(in_train)
 
     def make() -> Learner:
-        return make_learner(learner, settings, seed, stage.threads())
+        return make_learner(learner, settings, seed)
 
     make()  # a wrong parameter is named before anything is fitted
     started = time.perf_counter()
     with tqdm(total=len(np.unique(train.fold)) + 1, desc=learner, leave=False) as bar:
-        out_of_fold, fitted = cross_fit(make, train, bar.update)
+        out_of_fold, fitted = cross_fit(make, train, stage.threads(), bar.update)
     cate = np.empty(len(customers))
     cate[in_train], cate[~in_train] = out_of_fold, fitted.predict(features[~in_train])
     seconds = time.perf_counter() - started

@@ -33,7 +33,7 @@ def run(main: Callable[..., None], description: str | None) -> None:
     """Run a stage's ``main`` with its arguments from the command line.
 
     A user's mistake (InputError) ends in one line on standard error and exit status 2. Linear algebra uses one thread:
-    its sums would otherwise depend on how many there are. LightGBM and forests use ``threads()``.
+    its sums would otherwise depend on how many there are. Fits run side by side on ``threads()`` of them.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for argument in inspect.signature(main).parameters:

@@ -40,12 +40,16 @@ class Boosting:
                     f"a whole number of {low} or more" if whole else "a share in (0, 1]" if share else "0 or more"
                 )
                 raise InputError(f"{key}.{name}: expected {expected}, got {value!r}")
-        return cls(**params)
+        numbers: dict[str, Any] = {
+            name: int(value) if known[name].type is int else float(value) for name, value in params.items()
+        }
+        return cls(**numbers)
 
-    def arguments(self, seed: int, threads: int) -> dict[str, Any]:
+    def arguments(self, seed: int) -> dict[str, Any]:
         """LightGBM's own parameters.
 
-        Histograms are built by column and in a fixed order, so that the model does not depend on the number of threads.
+        One thread: whole fits run side by side instead (``promotions.parallel``), and the model cannot depend on how
+        many threads there are.
         """
         return {
             "num_leaves": self.leaves,
@@ -56,7 +60,7 @@ class Boosting:
             "subsample_freq": 1 if self.row_share < 1 else 0,
             "reg_lambda": self.l2,
             "random_state": seed,
-            "n_jobs": threads,
+            "n_jobs": 1,
             "deterministic": True,
             "force_col_wise": True,
             "verbose": -1,
@@ -75,12 +79,12 @@ def lightgbm() -> Any:
     return lightgbm
 
 
-def make_regressor(params: Boosting, *, binary: bool, seed: int, threads: int) -> Any:
+def make_regressor(params: Boosting, *, binary: bool, seed: int) -> Any:
     """A regressor of E[y | x]: with the cross-entropy loss for a 0/1 outcome (it predicts probabilities), else L2."""
     objective = "cross_entropy" if binary else "regression"
-    return lightgbm().LGBMRegressor(objective=objective, n_estimators=params.trees, **params.arguments(seed, threads))
+    return lightgbm().LGBMRegressor(objective=objective, n_estimators=params.trees, **params.arguments(seed))
 
 
-def make_classifier(params: Boosting, *, seed: int, threads: int) -> Any:
+def make_classifier(params: Boosting, *, seed: int) -> Any:
     """A classifier of a 0/1 label."""
-    return lightgbm().LGBMClassifier(n_estimators=params.trees, **params.arguments(seed, threads))
+    return lightgbm().LGBMClassifier(n_estimators=params.trees, **params.arguments(seed))

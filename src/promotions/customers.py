@@ -106,6 +106,7 @@ def _stop_on(frame: pd.DataFrame, column: str, wrong: ArrayLike, what: str, reme
     if count:
         position = int(np.argmax(rows))
         value = frame[column].iloc[position]
+        value = value.item() if isinstance(value, np.generic) else value
         raise InputError(
             f"column {column!r} {what} in {count:,} of {len(frame):,} rows "
             f"(first: data row {position + 1}, {value!r}); {remedy}"

@@ -42,14 +42,19 @@ class Encoder:
         blocks = []
         for feature in self.features:
             if feature["kind"] == NUMBER:
+                if not is_number(frame[feature["name"]]):
+                    raise InputError(
+                        f"feature {feature['name']!r} holds {frame[feature['name']].dtype} where training had numbers; "
+                        "write numbers, and leave missing ones empty"
+                    )
                 values = as_numbers(frame[feature["name"]])
                 missing = np.isnan(values)
                 blocks.append(np.where(missing, feature["median"], values))
                 if feature["flag_missing"]:
                     blocks.append(missing.astype(np.float64))
             else:
-                values = frame[feature["name"]].astype("string").fillna("").to_numpy(dtype=object)
-                blocks += [(values == level).astype(np.float64) for level in feature["levels"]]
+                column = frame[feature["name"]].astype("string")
+                blocks += [(column == level).fillna(False).to_numpy(np.float64) for level in feature["levels"]]
         return np.column_stack(blocks) if blocks else np.empty((len(frame), 0))
 
     def to_json(self) -> dict[str, Any]:

@@ -85,15 +85,18 @@ def examine(customers: Customers, checks: Mapping[str, Any], rng: np.random.Gene
     cluster_names = clusters_of(frame["customer_id"], frame.get("cluster_id"))
     clusters = cluster_codes(cluster_names)
     encoder = fit_encoder(frame, customers.features)
+    if not encoder.columns:
+        names = ", ".join(map(repr, customers.features))
+        raise InputError(f"no feature has a single value ({names}); at least one known before treatment is needed")
     matrix = encoder.transform(frame)
 
     outcome = arm_means(frame["outcome"].to_numpy(), treatment, propensity, clusters)
-    ratio_p = sample_ratio_p_value(treatment, propensity)
+    ratio_p = sample_ratio_p_value(treatment, propensity, clusters)
     balance = balance_table(matrix, encoder.columns, treatment, propensity, clusters)
     source = dict(zip(encoder.columns, encoder.sources, strict=True))
     flagged = {source[column] for column in balance.loc[balance["p_value_holm"] < alpha, "column"]}
     folds = assign_folds(cluster_names, ASSIGNMENT_FOLDS, "assignment")
-    auc, auc_p = assignment_test(matrix, treatment, propensity, folds, rng)
+    auc, auc_p = assignment_test(matrix, treatment, propensity, clusters, folds, rng)
     worst = balance.iloc[0]
     return Soundness(
         metrics={
@@ -118,12 +121,19 @@ def examine(customers: Customers, checks: Mapping[str, Any], rng: np.random.Gene
     )
 
 
-def sample_ratio_p_value(treatment: NDArray[np.int8], propensity: NDArray[np.float64]) -> float:
-    """Two-sided p-value of the number treated under the design."""
-    if np.ptp(propensity) == 0:
+def sample_ratio_p_value(
+    treatment: NDArray[np.int8], propensity: NDArray[np.float64], clusters: NDArray[np.intp]
+) -> float:
+    """Two-sided p-value of the number treated under the design.
+
+    Customers by themselves: exact binomial, or normal with variance Σ e(1 − e) where propensities differ. In clusters
+    they may have been drawn together: normal, with the variance Σ_g (Σ_{i in g} T_i − e_i)².
+    """
+    excess = sum_by_cluster(treatment - propensity, clusters)
+    if len(excess) == len(treatment) and np.ptp(propensity) == 0:
         return float(stats.binomtest(int(treatment.sum()), len(treatment), float(propensity[0])).pvalue)
-    spread = np.sqrt((propensity * (1 - propensity)).sum())
-    return float(2 * stats.norm.sf(abs(treatment.sum() - propensity.sum()) / spread))
+    variance = (propensity * (1 - propensity)).sum() if len(excess) == len(treatment) else (excess**2).sum()
+    return float(2 * stats.norm.sf(abs(excess.sum()) / np.sqrt(variance)))
 
 
 def balance_table(
@@ -163,12 +173,14 @@ def assignment_test(
     matrix: NDArray[np.float64],
     treatment: NDArray[np.int8],
     propensity: NDArray[np.float64],
+    clusters: NDArray[np.intp],
     folds: NDArray[np.int8],
     rng: np.random.Generator,
 ) -> tuple[float, float]:
     """Cross-validated AUC of treatment given features, and its p-value over assignments drawn from the design.
 
     The AUC is the mean over folds of the Mann–Whitney statistic within the fold (mid-ranks, so ties count half).
+    Assignments are drawn by cluster if every cluster has one arm, else by customer.
     """
     scores = np.empty(len(treatment))
     seed = int(rng.integers(2**31))
@@ -176,14 +188,18 @@ def assignment_test(
         held_out = folds == fold
         if len(np.unique(treatment[~held_out])) < 2:
             return 0.5, 1.0
-        model = make_classifier(ASSIGNMENT_MODEL, seed=seed, threads=1)
+        model = make_classifier(ASSIGNMENT_MODEL, seed=seed)
         model.fit(matrix[~held_out], treatment[~held_out])
         scores[held_out] = model.predict_proba(matrix[held_out])[:, 1]
     observed = np.mean([_auc(scores[folds == fold], treatment[None, folds == fold])[0] for fold in np.unique(folds)])
+    one_arm = np.isin(np.bincount(clusters, weights=treatment) / np.bincount(clusters), (0.0, 1.0)).all()
+    draw_by = clusters if one_arm else np.arange(len(treatment))
     drawn = np.zeros(ASSIGNMENT_DRAWS)
     for fold in np.unique(folds):
         inside = folds == fold
-        assignments = rng.random((ASSIGNMENT_DRAWS, int(inside.sum())), dtype=np.float32) < propensity[inside]
+        units = np.unique(draw_by[inside], return_inverse=True)[1]
+        luck = rng.random((ASSIGNMENT_DRAWS, int(units.max()) + 1), dtype=np.float32)[:, units]
+        assignments = luck < propensity[inside]
         drawn += _auc(scores[inside], assignments) / len(np.unique(folds))
     p_value = (1 + int((drawn >= observed - 1e-12).sum())) / (1 + ASSIGNMENT_DRAWS)
     return float(observed), p_value

@@ -1,12 +1,14 @@
 """Outcome models of the two arms, cross-fitted on the training customers. Fitted once, used by learners and scores."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from promotions.boosting import Boosting, is_binary, make_regressor
 from promotions.errors import InputError
+from promotions.parallel import run_side_by_side
 
 
 def fit_outcome_models(
@@ -17,7 +19,7 @@ def fit_outcome_models(
     others: NDArray[np.float64],
     model: Boosting,
     seed: int,
-    threads: int,
+    threads: int = 1,
     progress: Callable[[], object] = lambda: None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """μ_a(x) = E[Y | x, T = a] for every customer from models that have not seen that customer.
@@ -34,19 +36,22 @@ def fit_outcome_models(
         raise InputError(
             f"only {len(folds)} of the folds has training customers; the experiment is too small to cross-fit"
         )
+    fits = [(held, arm) for held in folds for arm in (0, 1)]
+    for held, arm in fits:
+        if not ((fold != held) & (treatment == arm)).any():
+            raise InputError(
+                f"no customer with treatment = {arm} is left to fit the outcome model of fold {held}; "
+                "the experiment is too small for split.folds and split.shares.train"
+            )
+
+    def fit(held: int, arm: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        rows = (fold != held) & (treatment == arm)
+        regressor = make_regressor(model, binary=binary, seed=seed).fit(features[rows], outcome[rows])
+        return regressor.predict(features[fold == held]), regressor.predict(others) if len(others) else np.zeros(0)
+
     inside, outside = np.empty((len(outcome), 2)), np.zeros((len(others), 2))
-    for held in folds:
-        for arm in (0, 1):
-            rows = (fold != held) & (treatment == arm)
-            if not rows.any():
-                raise InputError(
-                    f"no customer with treatment = {arm} is left to fit the outcome model of fold {held}; "
-                    "the experiment is too small for split.folds and split.shares.train"
-                )
-            regressor = make_regressor(model, binary=binary, seed=seed, threads=threads)
-            regressor.fit(features[rows], outcome[rows])
-            inside[fold == held, arm] = regressor.predict(features[fold == held])
-            if len(others):
-                outside[:, arm] += regressor.predict(others) / len(folds)
-            progress()
+    predicted = run_side_by_side([partial(fit, held, arm) for held, arm in fits], threads, progress)
+    for (held, arm), (to_held, to_others) in zip(fits, predicted, strict=True):
+        inside[fold == held, arm] = to_held
+        outside[:, arm] += to_others / len(folds)
     return inside, outside

@@ -56,7 +56,7 @@ def test_a_whole_number_written_as_a_float_is_that_number(draw):
     written = Boosting.from_params({"trees": 5.0, "leaves": 4.0, "min_leaf": 20.0}, "nuisance")
     plain = Boosting.from_params({"trees": 5, "leaves": 4, "min_leaf": 20}, "nuisance")
     predictions = [
-        make_regressor(model, binary=False, seed=1, threads=1)
+        make_regressor(model, binary=False, seed=1)
         .fit(experiment.features, experiment.outcome)
         .predict(experiment.features)
         for model in (written, plain)
@@ -64,22 +64,10 @@ def test_a_whole_number_written_as_a_float_is_that_number(draw):
     np.testing.assert_array_equal(*predictions)
 
 
-@pytest.mark.parametrize("binary", [False, True])
-def test_one_and_two_threads_give_the_same_predictions(draw, binary):
-    experiment = draw(4000, 1, binary=binary)
-    one, two = (
-        make_regressor(SMALL, binary=binary, seed=1, threads=threads)
-        .fit(experiment.features, experiment.outcome)
-        .predict(experiment.features)
-        for threads in (1, 2)
-    )
-    np.testing.assert_array_equal(one, two)
-
-
 def test_another_seed_gives_another_model(draw):
     experiment = draw(2000, 1)
     one, two = (
-        make_classifier(SMALL, seed=seed, threads=1)
+        make_classifier(SMALL, seed=seed)
         .fit(experiment.features, experiment.treatment)
         .predict_proba(experiment.features)
         for seed in (1, 2)
@@ -90,7 +78,7 @@ def test_another_seed_gives_another_model(draw):
 def test_a_binary_regressor_predicts_probabilities_near_the_true_ones(draw):
     experiment = draw(8000, 2, binary=True)
     control = experiment.treatment == 0
-    model = make_regressor(SMALL, binary=True, seed=1, threads=1)
+    model = make_regressor(SMALL, binary=True, seed=1)
     predicted = model.fit(experiment.features[control], experiment.outcome[control]).predict(experiment.features)
     assert 0 <= predicted.min() < predicted.max() <= 1
     assert np.abs(predicted - experiment.mu0).mean() < 0.08

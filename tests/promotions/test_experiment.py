@@ -85,15 +85,21 @@ def test_the_sample_ratio_p_value_is_uniform_under_the_design(draw, varying):
     p_values = []
     for seed in range(400):
         experiment = draw(2000, seed, varying=varying)
-        p_values.append(sample_ratio_p_value(experiment.treatment, experiment.propensity))
+        p_values.append(
+            sample_ratio_p_value(experiment.treatment, experiment.propensity, np.arange(len(experiment.treatment)))
+        )
     for level in (0.1, 0.5, 0.9):
         assert np.mean(np.array(p_values) <= level) == pytest.approx(level, abs=0.07)
 
 
 def test_two_points_more_in_one_arm_of_sixty_thousand_are_a_mismatch():
     propensity = np.full(60_000, 0.5)
-    assert sample_ratio_p_value((np.arange(60_000) < 0.52 * 60_000).astype(np.int8), propensity) < 1e-20
-    assert sample_ratio_p_value((np.arange(60_000) < 0.502 * 60_000).astype(np.int8), propensity) > 0.1
+    assert (
+        sample_ratio_p_value((np.arange(60_000) < 0.52 * 60_000).astype(np.int8), propensity, np.arange(60_000)) < 1e-20
+    )
+    assert (
+        sample_ratio_p_value((np.arange(60_000) < 0.502 * 60_000).astype(np.int8), propensity, np.arange(60_000)) > 0.1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +192,9 @@ def test_the_assignment_test_has_a_uniform_p_value_under_randomisation():
         rng = np.random.default_rng(seed)
         treatment = rng.integers(2, size=400).astype(np.int8)
         folds = (np.arange(400) % 3).astype(np.int8)
-        area, p_value = assignment_test(rng.normal(size=(400, 3)), treatment, np.full(400, 0.5), folds, rng)
+        area, p_value = assignment_test(
+            rng.normal(size=(400, 3)), treatment, np.full(400, 0.5), np.arange(400), folds, rng
+        )
         areas.append(area)
         p_values.append(p_value)
     assert np.mean(areas) == pytest.approx(0.5, abs=0.02)
@@ -200,7 +208,7 @@ def test_the_assignment_test_sees_what_no_mean_shows():
     treatment = rng.integers(2, size=1500).astype(np.int8)
     matrix = rng.normal(size=(1500, 1)) * (1 + treatment[:, None])
     folds = (np.arange(1500) % 3).astype(np.int8)
-    area, p_value = assignment_test(matrix, treatment, np.full(1500, 0.5), folds, rng)
+    area, p_value = assignment_test(matrix, treatment, np.full(1500, 0.5), np.arange(1500), folds, rng)
     assert area > 0.6
     assert p_value == pytest.approx(0.001)
     balance = balance_table(matrix, ["x"], treatment, np.full(1500, 0.5), np.arange(1500))
@@ -241,3 +249,18 @@ def test_a_level_outside_the_unit_interval_is_refused(sound, alpha):
 def test_an_unknown_answer_to_a_finding_is_refused(sound, key):
     with pytest.raises(InputError, match=rf"checks\.{key}: 'ignore' is unknown"):
         stop_or_drop(customers(sound), check(sound), {**CHECKS, key: "ignore"})
+
+
+def test_the_assignment_test_draws_whole_clusters_where_whole_clusters_were_assigned():
+    """Shops with features of their own: against draws by customer every such experiment would look broken."""
+    p_values = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        shops, size = 40, 30
+        shop = np.repeat(np.arange(shops), size)
+        treatment = rng.permutation(np.arange(shops) % 2)[shop].astype(np.int8)
+        matrix = rng.normal(size=(shops, 2))[shop] + 0.1 * rng.normal(size=(shops * size, 2))
+        folds = (shop % 2).astype(np.int8)
+        p_values.append(assignment_test(matrix, treatment, np.full(len(shop), 0.5), shop, folds, rng)[1])
+    assert np.mean(np.array(p_values) < 0.05) < 0.2
+    assert np.mean(p_values) > 0.3

@@ -49,7 +49,7 @@ def autoc(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: 
     n = len(effect)
     harmonic = np.cumsum(1 / np.arange(1, n + 1))
     by_position = harmonic[-1] - np.concatenate([[0.0], harmonic[:-1]]) - 1
-    return _rate(effect, priority, clusters, by_position, lambda share: -1 / share)
+    return _rate(effect, priority, clusters, by_position, lambda share: -np.log(share) - 1)
 
 
 def qini(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
@@ -61,7 +61,7 @@ def qini(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: N
     """
     n = len(effect)
     by_position = (n - np.arange(n)) / n - (n + 1) / (2 * n)
-    return _rate(effect, priority, clusters, by_position, lambda share: -np.ones_like(share))
+    return _rate(effect, priority, clusters, by_position, lambda share: 0.5 - share)
 
 
 def _rate(
@@ -69,24 +69,34 @@ def _rate(
     priority: NDArray[np.float64],
     clusters: NDArray[np.intp],
     by_position: NDArray[np.float64],
-    derivative: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    weight_at: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Estimate:
     """Σ w(rank)·Γ / n and its influence-function interval.
 
-    With S_i the share of customers ranked at or above i, the influence of j is its own score and its pull on the ranks
-    of others, Γ_j w(S_j) + mean_i( Γ_i w'(S_i) 1{priority_i ≤ priority_j} ), centred.
+    by_position: (n,) weights of the positions 1 … n.  weight_at: their limit, w of the share ranked above.
+
+    A tie between the shares a and b of the ranking has the weight W = ∫ₐᵇ w / (b − a). The influence of a customer is
+    its own weighted score, and its pull on the weights of others through a and b: it moves b of its own tie and of
+    every tie below, at a rate of (w(b) − W)/(b − a) each, and a of the ties below, at (W − w(a))/(b − a). Without ties
+    that tends to w'. Centred; summed by cluster.
     """
     n = len(effect)
     ties = find_ties(priority)
     if len(ties.stop) == 1:
         return Estimate(0.0, 0.0, 0.0)
     centred = effect - effect.mean()
-    weighted = ties.average(by_position) * centred
-    value = float(weighted.mean())
-    pulls = centred * derivative(ties.stop[ties.group] / n)
-    by_group = np.bincount(ties.group, weights=pulls, minlength=len(ties.stop))
-    from_below = np.cumsum(by_group[::-1])[::-1][ties.group] / n
-    influence = weighted - value + from_below - from_below.mean()
+    weight = ties.average(by_position)
+    value = float((weight * centred).mean())
+
+    above, below = ties.start / n, ties.stop / n
+    tie_weight = weight[np.unique(ties.group, return_index=True)[1]]
+    tie_effect = np.bincount(ties.group, weights=centred, minlength=len(ties.stop)) / n
+    by_stop = tie_effect * (weight_at(below) - tie_weight) / (below - above)
+    # The first tie begins at 0 whoever is in it.
+    by_start = np.zeros(len(ties.stop))
+    by_start[1:] = (tie_effect[1:] * (tie_weight[1:] - weight_at(above[1:]))) / (below - above)[1:]
+    pull = (np.cumsum((by_stop + by_start)[::-1])[::-1] - by_start)[ties.group]
+    influence = weight * centred - value + pull - pull.mean()
     sums = sum_by_cluster(influence, clusters)
     groups = len(sums)
     error = float(np.sqrt(groups / max(groups - 1, 1) * (sums**2).sum()) / n)
@@ -147,6 +157,7 @@ def calibration_slope(effect: NDArray[np.float64], cate: NDArray[np.float64]) ->
 def dr_score(effect: NDArray[np.float64], cate: NDArray[np.float64]) -> float:
     """1 − mean (Γ − ĉ)² / mean (Γ − mean Γ)²: gain over the best constant effect, an R² against noisy scores.
 
-    Negative if a constant would have predicted better. Source: the score of econml's ``DRScorer``.
+    Negative if a constant would have predicted better. Source: the R-score of Nie & Wager (2021), with doubly robust
+    scores.
     """
     return float(1 - np.mean((effect - cate) ** 2) / np.var(effect))

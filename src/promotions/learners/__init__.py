@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from promotions.learners.meta import SLearner, TLearner, XLearner
 from promotions.learners.r_learner import RLearner
 from promotions.learners.transformed_outcome import TransformedOutcome
 from promotions.learners.uplift_forest import UpliftForest
+from promotions.parallel import run_side_by_side
 
 
 class Learner(Protocol):
@@ -30,7 +32,7 @@ class Learner(Protocol):
         ...
 
 
-# A learner is made from its own section of params.yaml, a seed and a number of threads.
+# A learner is made from its own section of params.yaml and a seed.
 LEARNERS: dict[str, Callable[..., Learner]] = {
     "s_learner": SLearner,
     "t_learner": TLearner,
@@ -44,33 +46,42 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
 }
 
 
-def make_learner(name: str, params: Mapping[str, Any] | None, seed: int, threads: int) -> Learner:
-    """An unfitted learner. Raises InputError for an unknown name, or a parameter that the learner does not have."""
+def make_learner(name: str, params: Mapping[str, Any] | None, seed: int) -> Learner:
+    """An unfitted learner. Raises InputError for an unknown name, and for an unknown or missing parameter."""
     if name not in LEARNERS:
         raise InputError(f"learners.{name} is unknown; it is one of {', '.join(LEARNERS)}")
     factory = LEARNERS[name]
-    known = [key for key in inspect.signature(factory).parameters if key not in ("seed", "threads")]
-    for key in params or {}:
-        if key not in known:
-            raise InputError(f"learners.{name}.{key} is unknown; the keys are {', '.join(known) or 'none'}")
-    return factory(**(params or {}), seed=seed, threads=threads)
+    known = [key for key in inspect.signature(factory).parameters if key != "seed"]
+    given = {} if params is None else params
+    if not isinstance(given, Mapping):
+        raise InputError(f"learners.{name}: expected the keys {', '.join(known)}, got {given!r}")
+    wrong = [f"{key} is unknown" for key in given if key not in known]
+    wrong += [f"{key} is missing" for key in known if key not in given]
+    if wrong:
+        raise InputError(f"learners.{name}.{wrong[0]}; the keys of learners.{name} are {', '.join(known)}")
+    return factory(**given, seed=seed)
 
 
 def cross_fit(
-    make: Callable[[], Learner], train: Training, progress: Callable[[], object] = lambda: None
+    make: Callable[[], Learner], train: Training, threads: int = 1, progress: Callable[[], object] = lambda: None
 ) -> tuple[NDArray[np.float64], Learner]:
     """Out-of-fold predictions on the training customers, and the learner fitted to all of them.
 
-    make: an unfitted learner.  progress: called after each fit (folds + 1 of them).  Returns ((n,), learner).
+    make: an unfitted learner.  threads: fits side by side.  progress: called after each fit (folds + 1 of them).
+    Returns ((n,), learner).
     """
+    held_out = [train.fold == fold for fold in np.unique(train.fold)]
+
+    def without(held: NDArray[np.bool_]) -> Learner:
+        return make().fit(train.rows(~held))
+
+    nobody = np.zeros(len(train.fold), dtype=bool)
+    # The largest fit first: it should not be the one that is waited for.
+    fitted = run_side_by_side([partial(without, held) for held in (nobody, *held_out)], threads, progress)
     predictions = np.empty(len(train.outcome))
-    for fold in np.unique(train.fold):
-        held_out = train.fold == fold
-        predictions[held_out] = make().fit(train.rows(~held_out)).predict(train.features[held_out])
-        progress()
-    learner = make().fit(train)
-    progress()
-    return predictions, learner
+    for held, learner in zip(held_out, fitted[1:], strict=True):
+        predictions[held] = learner.predict(train.features[held])
+    return predictions, fitted[0]
 
 
 __all__ = ["LEARNERS", "Learner", "Training", "cross_fit", "make_learner"]

@@ -16,12 +16,11 @@ class DoubleML:
     of the far tail of, say, spending, and would otherwise take its largest effects from there.
     """
 
-    def __init__(self, winsorize: float, *, seed: int, threads: int) -> None:
+    def __init__(self, winsorize: float, *, seed: int) -> None:
         if isinstance(winsorize, bool) or not isinstance(winsorize, (int, float)) or not winsorize > 0:
             raise InputError(f"learners.double_ml.winsorize: expected standard deviations above 0, got {winsorize!r}")
         self.winsorize = float(winsorize)
         self.seed = seed
-        del threads  # a least-squares fit has no use for them
 
     def fit(self, train: Training) -> "DoubleML":
         """See ``Learner``."""

@@ -14,9 +14,9 @@ from promotions.learners.prefitted import ArmOutcome, DesignPropensity, columns_
 class DRLearner:
     """econml's DRLearner with the cross-fitted outcome models, the design's propensity and a LightGBM final model."""
 
-    def __init__(self, effect: Mapping[str, Any], *, seed: int, threads: int) -> None:
+    def __init__(self, effect: Mapping[str, Any], *, seed: int) -> None:
         self.effect = Boosting.from_params(effect, "learners.dr_learner.effect")
-        self.seed, self.threads = seed, threads
+        self.seed = seed
 
     def fit(self, train: Training) -> "DRLearner":
         """See ``Learner``."""
@@ -25,7 +25,7 @@ class DRLearner:
         self.estimator_ = Estimator(
             model_propensity=DesignPropensity(),
             model_regression=ArmOutcome(),
-            model_final=make_regressor(self.effect, binary=False, seed=self.seed, threads=self.threads),
+            model_final=make_regressor(self.effect, binary=False, seed=self.seed),
             # econml trims propensities below this; the design's are used as they are.
             min_propensity=0,
             cv=2,

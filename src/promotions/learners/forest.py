@@ -30,7 +30,6 @@ class HonestForest:
         feature_share: float,
         *,
         seed: int,
-        threads: int,
     ) -> None:
         whole = {"groups": groups, "trees_per_group": trees_per_group, "leaves": leaves, "min_leaf": min_leaf}
         for name, value in whole.items():
@@ -47,7 +46,7 @@ class HonestForest:
         self.groups, self.trees_per_group = groups, trees_per_group
         self.leaves, self.min_leaf = leaves, min_leaf
         self.row_share, self.feature_share = row_share, feature_share
-        self.seed, self.threads = seed, threads
+        self.seed = seed
 
     def fit(self, train: Training) -> "HonestForest":
         """See ``Learner``."""
@@ -57,7 +56,7 @@ class HonestForest:
         outcome_residual = train.outcome - train.marginal
         numerator, weight = outcome_residual * treatment_residual, treatment_residual**2
         # Binned once; each group trains on a view of the same bins.
-        shared = {"force_col_wise": True, "verbose": -1, "num_threads": self.threads, "feature_pre_filter": False}
+        shared = {"force_col_wise": True, "verbose": -1, "num_threads": 1, "feature_pre_filter": False}
         binned = lgb.Dataset(
             train.features, outcome_residual / treatment_residual, weight=weight, params=shared, free_raw_data=False
         ).construct()
@@ -80,7 +79,9 @@ class HonestForest:
             }
             booster = lgb.train(parameters, binned.subset(np.flatnonzero(grows)), num_boost_round=self.trees_per_group)
             estimates = ~grows
-            leaf_of = booster.predict(train.features[estimates], pred_leaf=True).reshape(int(estimates.sum()), -1)
+            leaf_of = booster.predict(train.features[estimates], pred_leaf=True, num_threads=1).reshape(
+                int(estimates.sum()), -1
+            )
             leaf_counts = [tree["num_leaves"] for tree in booster.dump_model()["tree_info"]]
             overall = numerator[estimates].sum() / weight[estimates].sum()
             for tree, leaves in enumerate(leaf_of.T.astype(np.intp)):
@@ -97,5 +98,5 @@ class HonestForest:
         """See ``Learner``."""
         total = np.zeros(len(features))
         for booster in self.boosters_:
-            total += booster.predict(features, num_threads=self.threads)
+            total += booster.predict(features, num_threads=1)
         return total / len(self.boosters_)

@@ -14,15 +14,15 @@ from promotions.learners.prefitted import ConstantPropensity
 class SLearner:
     """One model of the outcome with treatment as a feature: τ(x) = f(x, 1) − f(x, 0)."""
 
-    def __init__(self, model: Mapping[str, Any], *, seed: int, threads: int) -> None:
+    def __init__(self, model: Mapping[str, Any], *, seed: int) -> None:
         self.model = Boosting.from_params(model, "learners.s_learner.model")
-        self.seed, self.threads = seed, threads
+        self.seed = seed
 
     def fit(self, train: Training) -> "SLearner":
         """See ``Learner``."""
         from econml.metalearners import SLearner as Estimator
 
-        model = make_regressor(self.model, binary=is_binary(train.outcome), seed=self.seed, threads=self.threads)
+        model = make_regressor(self.model, binary=is_binary(train.outcome), seed=self.seed)
         self.estimator_ = Estimator(overall_model=model).fit(train.outcome, train.treatment, X=train.features)
         return self
 
@@ -34,15 +34,15 @@ class SLearner:
 class TLearner:
     """A model of the outcome an arm: τ(x) = μ₁(x) − μ₀(x)."""
 
-    def __init__(self, model: Mapping[str, Any], *, seed: int, threads: int) -> None:
+    def __init__(self, model: Mapping[str, Any], *, seed: int) -> None:
         self.model = Boosting.from_params(model, "learners.t_learner.model")
-        self.seed, self.threads = seed, threads
+        self.seed = seed
 
     def fit(self, train: Training) -> "TLearner":
         """See ``Learner``."""
         from econml.metalearners import TLearner as Estimator
 
-        model = make_regressor(self.model, binary=is_binary(train.outcome), seed=self.seed, threads=self.threads)
+        model = make_regressor(self.model, binary=is_binary(train.outcome), seed=self.seed)
         self.estimator_ = Estimator(models=model).fit(train.outcome, train.treatment, X=train.features)
         return self
 
@@ -58,10 +58,10 @@ class XLearner:
     [0, 1] is valid, and new customers need no propensity of their own).
     """
 
-    def __init__(self, model: Mapping[str, Any], effect: Mapping[str, Any], *, seed: int, threads: int) -> None:
+    def __init__(self, model: Mapping[str, Any], effect: Mapping[str, Any], *, seed: int) -> None:
         self.model = Boosting.from_params(model, "learners.x_learner.model")
         self.effect = Boosting.from_params(effect, "learners.x_learner.effect")
-        self.seed, self.threads = seed, threads
+        self.seed = seed
 
     def fit(self, train: Training) -> "XLearner":
         """See ``Learner``."""
@@ -69,8 +69,8 @@ class XLearner:
 
         binary = is_binary(train.outcome)
         self.estimator_ = Estimator(
-            models=make_regressor(self.model, binary=binary, seed=self.seed, threads=self.threads),
-            cate_models=make_regressor(self.effect, binary=False, seed=self.seed, threads=self.threads),
+            models=make_regressor(self.model, binary=binary, seed=self.seed),
+            cate_models=make_regressor(self.effect, binary=False, seed=self.seed),
             propensity_model=ConstantPropensity(float(train.propensity.mean())),
         ).fit(train.outcome, train.treatment, X=train.features)
         return self

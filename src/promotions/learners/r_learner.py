@@ -14,9 +14,9 @@ from promotions.learners.prefitted import DesignPropensity, MarginalOutcome, col
 class RLearner:
     """econml's NonParamDML with the cross-fitted outcome model, the design's propensity and a LightGBM final model."""
 
-    def __init__(self, effect: Mapping[str, Any], *, seed: int, threads: int) -> None:
+    def __init__(self, effect: Mapping[str, Any], *, seed: int) -> None:
         self.effect = Boosting.from_params(effect, "learners.r_learner.effect")
-        self.seed, self.threads = seed, threads
+        self.seed = seed
 
     def fit(self, train: Training) -> "RLearner":
         """See ``Learner``."""
@@ -25,7 +25,7 @@ class RLearner:
         self.estimator_ = NonParamDML(
             model_y=MarginalOutcome(),
             model_t=DesignPropensity(),
-            model_final=make_regressor(self.effect, binary=False, seed=self.seed, threads=self.threads),
+            model_final=make_regressor(self.effect, binary=False, seed=self.seed),
             discrete_treatment=True,
             cv=2,
             random_state=self.seed,

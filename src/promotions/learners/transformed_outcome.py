@@ -13,15 +13,15 @@ from promotions.learners.data import Training
 class TransformedOutcome:
     """One LightGBM regression; the simplest learner and the noisiest, for comparison."""
 
-    def __init__(self, effect: Mapping[str, Any], *, seed: int, threads: int) -> None:
+    def __init__(self, effect: Mapping[str, Any], *, seed: int) -> None:
         self.effect = Boosting.from_params(effect, "learners.transformed_outcome.effect")
-        self.seed, self.threads = seed, threads
+        self.seed = seed
 
     def fit(self, train: Training) -> "TransformedOutcome":
         """See ``Learner``."""
         propensity = train.propensity
         transformed = train.outcome * (train.treatment - propensity) / (propensity * (1 - propensity))
-        self.model_ = make_regressor(self.effect, binary=False, seed=self.seed, threads=self.threads)
+        self.model_ = make_regressor(self.effect, binary=False, seed=self.seed)
         self.model_.fit(train.features, transformed)
         return self
 

@@ -2,6 +2,7 @@
 
 import io
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ class UpliftForest:
     """
 
     def __init__(
-        self, trees: int, depth: int, min_leaf: int, feature_share: float, criterion: str, *, seed: int, threads: int
+        self, trees: int, depth: int, min_leaf: int, feature_share: float, criterion: str, *, seed: int
     ) -> None:
         for name, value in (("trees", trees), ("depth", depth), ("min_leaf", min_leaf)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -33,15 +34,14 @@ class UpliftForest:
             raise InputError(
                 f"learners.uplift_forest.criterion: {criterion!r} is unknown; one of {', '.join(CRITERIA)}"
             )
+        _import_causalml()
         self.trees, self.depth, self.min_leaf = trees, depth, min_leaf
         self.feature_share, self.criterion = float(feature_share), criterion
-        self.seed, self.threads = seed, threads
+        self.seed = seed
 
     def fit(self, train: Training) -> "UpliftForest":
         """See ``Learner``."""
-        # causalml's dependencies announce optional packages on standard error when they are imported.
-        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
-            from causalml.inference.tree import CausalRandomForestRegressor, UpliftRandomForestClassifier
+        from causalml.inference.tree import CausalRandomForestRegressor, UpliftRandomForestClassifier
 
         tried = max(1, round(self.feature_share * train.features.shape[1]))
         if is_binary(train.outcome):
@@ -54,7 +54,7 @@ class UpliftForest:
                 min_samples_treatment=max(1, self.min_leaf // 4),
                 evaluationFunction=self.criterion,
                 random_state=self.seed,
-                n_jobs=self.threads,
+                n_jobs=1,
             )
             names = np.where(train.treatment == 1, TREATED, CONTROL)
             self.forest_.fit(train.features, treatment=names, y=train.outcome.astype(int))
@@ -65,7 +65,7 @@ class UpliftForest:
                 max_depth=self.depth,
                 min_samples_leaf=self.min_leaf,
                 random_state=self.seed,
-                n_jobs=self.threads,
+                n_jobs=1,
             )
             self.forest_.fit(train.features, treatment=train.treatment.astype(int), y=train.outcome)
         return self
@@ -73,3 +73,13 @@ class UpliftForest:
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """See ``Learner``."""
         return np.ravel(self.forest_.predict(features))
+
+
+@cache
+def _import_causalml() -> None:
+    """Import it quietly: its dependencies announce optional packages on standard error when they are imported.
+
+    Done where a learner is made, because redirecting is for the whole process and fits may run side by side.
+    """
+    with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+        import causalml.inference.tree  # noqa: F401

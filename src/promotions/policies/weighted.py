@@ -6,6 +6,7 @@ Maximising Σ gain_i·π(x_i) over rules π is classification of the label 1{gai
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from promotions.boosting import Boosting, lightgbm
 from promotions.errors import InputError
+from promotions.parallel import run_side_by_side
 
 
 @dataclass(frozen=True)
@@ -63,33 +65,37 @@ class WeightedClassifier:
             features, label.astype(float), weight=weight, params=shared, free_raw_data=False
         ).construct()
         held_out = [fold == held for held in np.unique(fold)]
-        views = [(binned.subset(np.flatnonzero(~held)), binned.subset(np.flatnonzero(held))) for held in held_out]
-        scores = {}
-        for leaves in self.leaves:
-            right = np.zeros(self.base.trees)
-            for learning, judging in views:
-                history: dict[str, dict[str, list[float]]] = {}
-                lgb.train(
-                    self._parameters(leaves),
-                    learning,
-                    self.base.trees,
-                    valid_sets=[judging],
-                    feval=_weight_of_right,
-                    callbacks=[lgb.record_evaluation(history)],
-                )
-                after_each = next(iter(history.values()))["right"]
-                # LightGBM stops when no leaf can be split further: more trees would change nothing.
-                right += np.pad(after_each, (0, self.base.trees - len(after_each)), mode="edge")
-            for trees, score in enumerate(right, start=1):
-                scores[trees, leaves] = score
+        views = [tuple(binned.subset(np.flatnonzero(rows)).construct() for rows in (~held, held)) for held in held_out]
+
+        def right_after_each_tree(leaves: int, learning: Any, judging: Any) -> NDArray[np.float64]:
+            history: dict[str, dict[str, list[float]]] = {}
+            lgb.train(
+                self._parameters(leaves),
+                learning,
+                self.base.trees,
+                valid_sets=[judging],
+                feval=_weight_of_right,
+                callbacks=[lgb.record_evaluation(history)],
+            )
+            right = next(iter(history.values()))["right"]
+            # LightGBM stops when no leaf can be split further: more trees would change nothing.
+            return np.pad(right, (0, self.base.trees - len(right)), mode="edge")
+
+        tries = [partial(right_after_each_tree, leaves, *view) for leaves in self.leaves for view in views]
+        right = np.reshape(run_side_by_side(tries, self.threads), (len(self.leaves), len(views), -1)).sum(axis=1)
+        scores = {
+            (trees, leaves): score
+            for leaves, after_each in zip(self.leaves, right, strict=True)
+            for trees, score in enumerate(after_each, start=1)
+        }
         # Of equal scores the smaller model.
         trees, leaves = min(scores, key=lambda size: (-round(scores[size], 9), size[0] * size[1]))
         booster = lgb.train(self._parameters(leaves), binned, trees)
-        return np.asarray(booster.predict(targets, raw_score=True) >= 0)
+        return np.asarray(booster.predict(targets, raw_score=True, num_threads=1) >= 0)
 
     def _parameters(self, leaves: int) -> dict[str, Any]:
         chosen = replace(self.base, leaves=leaves)
-        return {"objective": "binary", "metric": "None", **chosen.arguments(self.seed, self.threads)}
+        return {"objective": "binary", "metric": "None", **chosen.arguments(self.seed)}
 
 
 def _weight_of_right(predicted: NDArray[np.float64], data: Any) -> tuple[str, float, bool]:

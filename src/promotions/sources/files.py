@@ -31,7 +31,7 @@ def read_frame(path: object, key: str, *, file_name: str | None = None, remedy: 
         frame = pd.read_parquet(file) if file.name.lower().endswith((".parquet", ".pq")) else pd.read_csv(file)
     except pd.errors.EmptyDataError:
         raise InputError(f"{key}: {str(file)!r} is empty; expected a header line and one row a customer") from None
-    except (ValueError, OSError) as problem:  # pandas' and pyarrow's parsing errors are ValueErrors
+    except (ValueError, OSError, EOFError) as problem:  # pandas' and pyarrow's parsing errors are ValueErrors
         first_line = str(problem).strip().splitlines()[0]
         raise InputError(f"{key}: {str(file)!r} cannot be read as {file.suffix}: {first_line}") from None
     if frame.empty:

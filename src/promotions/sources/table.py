@@ -47,6 +47,11 @@ def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) 
             f"{KEY}.propensity: {propensity!r} lies outside (0, 1); expected the design's share of treated customers, "
             "such as 0.5, or the name of a column"
         )
+    # The id may name the cluster too: then each customer is one.
+    used = [column for role, column in roles.items() if column is not None and role != "cluster_id"]
+    if len(set(used)) < len(used):
+        doubled = next(column for column in used if used.count(column) > 1)
+        raise InputError(f"{KEY}: column {doubled!r} has two roles; name another column for one of them")
     named = {role: column for role, column in roles.items() if column is not None}
     require_columns(raw, named.values(), f"{KEY}.path")
 
@@ -81,6 +86,9 @@ def _features(raw: pd.DataFrame, taken: set[str], wanted: object, exclude: objec
     require_columns(raw, exclude, f"{KEY}.exclude")
     if isinstance(wanted, list):
         require_columns(raw, wanted, f"{KEY}.features")
+        if len(set(wanted)) < len(wanted):
+            doubled = next(name for name in wanted if wanted.count(name) > 1)
+            raise InputError(f"{KEY}.features: {doubled!r} is listed twice; list it once")
         twice = [name for name in wanted if name in taken or name in exclude]
         if twice:
             raise InputError(f"{KEY}.features: {twice[0]!r} already has a role or is excluded; take it out of the list")

@@ -7,7 +7,6 @@ from promotions.learners.forest import HonestForest
 
 ONE_TREE = {
     "groups": 1, "trees_per_group": 1, "leaves": 5, "min_leaf": 8, "row_share": 0.9, "feature_share": 1, "seed": 3,
-    "threads": 1,
 }  # fmt: skip
 N = 180
 

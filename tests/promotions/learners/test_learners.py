@@ -38,12 +38,12 @@ BOOSTED = {
 every_learner = pytest.mark.parametrize("name", LEARNERS)
 
 
-def make(name, seed=1, threads=1):
-    return make_learner(name, PARAMS[name], seed, threads)
+def make(name, seed=1):
+    return make_learner(name, PARAMS[name], seed)
 
 
 def small_regressor(binary=False):
-    return make_regressor(Boosting(**SMALL), binary=binary, seed=1, threads=1)
+    return make_regressor(Boosting(**SMALL), binary=binary, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +76,12 @@ def test_a_strong_effect_is_found_on_new_customers(draw, new, name, binary, vary
 
 @every_learner
 @pytest.mark.parametrize("binary", [False, True], ids=["continuous", "binary"])
-def test_the_same_seed_gives_the_same_bytes_on_one_thread_and_on_two(draw, new, name, binary):
+def test_the_same_seed_gives_the_same_bytes_one_fit_at_a_time_and_two_side_by_side(draw, new, name, binary):
     train = draw(2000, 13, varying=True, binary=binary).training()
-    fitted = [make(name, threads=threads).fit(train) for threads in (1, 1, 2)]
+    runs = [cross_fit(lambda: make(name), train, threads) for threads in (1, 1, 2)]
+    assert len({out_of_fold.tobytes() for out_of_fold, _ in runs}) == 1
     # Several predictions of each: threads that add in the order in which they finish are not always in disorder.
-    assert len({learner.predict(new.features).tobytes() for learner in fitted for _ in range(8)}) == 1
+    assert len({learner.predict(new.features).tobytes() for _, learner in runs for _ in range(8)}) == 1
 
 
 @every_learner
@@ -203,26 +204,26 @@ def test_small_propensities_of_the_design_are_not_trimmed(new):
 
 def test_an_unknown_learner_is_named_with_those_that_exist():
     with pytest.raises(InputError, match=r"learners\.magic is unknown; it is one of s_learner, t_learner"):
-        make_learner("magic", {}, 1, 1)
+        make_learner("magic", {}, 1)
 
 
 @every_learner
 def test_an_unknown_parameter_is_named_with_those_that_exist(name):
     with pytest.raises(InputError, match=rf"learners\.{name}\.tres is unknown; the keys are "):
-        make_learner(name, PARAMS[name] | {"tres": 3}, 1, 1)
+        make_learner(name, PARAMS[name] | {"tres": 3}, 1)
 
 
 @every_learner
 def test_a_missing_parameter_is_named(name):
     absent = next(iter(PARAMS[name]))
     with pytest.raises(InputError, match=rf"learners\.{name}\.{absent}"):
-        make_learner(name, {key: value for key, value in PARAMS[name].items() if key != absent}, 1, 1)
+        make_learner(name, {key: value for key, value in PARAMS[name].items() if key != absent}, 1)
 
 
 @pytest.mark.parametrize(("name", "section"), BOOSTED.items())
 def test_a_wrong_value_of_a_boosted_learner_is_named_in_full(name, section):
     with pytest.raises(InputError, match=rf"learners\.{name}\.{section}\.leaves: expected a whole number of 2 or more"):
-        make_learner(name, PARAMS[name] | {section: SMALL | {"leaves": 1}}, 1, 1)
+        make_learner(name, PARAMS[name] | {section: SMALL | {"leaves": 1}}, 1)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def test_a_wrong_value_of_a_boosted_learner_is_named_in_full(name, section):
 )
 def test_a_wrong_value_is_refused_in_one_line(name, key, value):
     with pytest.raises(InputError, match=rf"learners\.{name}\.{key}: ") as error:
-        make_learner(name, PARAMS[name] | {key: value}, 1, 1)
+        make_learner(name, PARAMS[name] | {key: value}, 1)
     assert "\n" not in str(error.value)
 
 
