@@ -16,7 +16,7 @@ def main() -> None:
     """Load raw tables from the source and set the truth apart."""
     name = stage.params("data", "source")
     source = get_source(name)
-    tables = source.load(stage.params("data", name), stage.generator("ingest"))
+    tables = source.load(stage.section("data", name), stage.generator("ingest"))
     truth = tables.pop("truth", pd.DataFrame({"customer_id": [], "mu0": [], "tau": []}))
     Path("data/ingested").mkdir(parents=True, exist_ok=True)
     for table, frame in tables.items():

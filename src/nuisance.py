@@ -17,7 +17,7 @@ from tables import read_features, read_split
 
 def main() -> None:
     """Outcome models see training customers only."""
-    model = Boosting.from_params(stage.params("nuisance"), "nuisance")
+    model = Boosting.from_params(stage.section("nuisance"), "nuisance")
     customers, features = read_features()
     split = read_split(customers["customer_id"])
     train = split["part"].to_numpy() == "train"

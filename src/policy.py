@@ -17,9 +17,9 @@ from tables import aligned, read_features, read_split
 
 def main() -> None:
     """Every rule for every learner, and the two constants."""
-    economics = Economics.from_params(stage.params("costs"))
+    economics = Economics.from_params(stage.section("costs"))
     seed = int(stage.generator("policy").integers(2**31))
-    weighted = WeightedClassifier.from_params(stage.params("policy", "weighted"), seed, stage.threads())
+    weighted = WeightedClassifier.from_params(stage.section("policy", "weighted"), seed, stage.threads())
     frame, features = read_features()
     split = read_split(frame["customer_id"])
     in_train = split["part"].to_numpy() == "train"

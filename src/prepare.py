@@ -14,9 +14,9 @@ from promotions.sources import get_source
 
 def main() -> None:
     """One row a customer, only columns measured before treatment, and the experiment's own figures."""
-    name, checks = stage.params("data", "source"), stage.params("checks")
+    name, checks = stage.params("data", "source"), stage.section("checks")
     tables = {path.stem: stage.read_parquet(str(path)) for path in sorted(Path("data/ingested").glob("*.parquet"))}
-    raw = get_source(name).to_customers(tables, stage.params("data", name))
+    raw = get_source(name).to_customers(tables, stage.section("data", name))
     customers = Customers(validate(raw.frame), raw.simulated, dropped=raw.dropped)
     found = examine(customers, checks, stage.generator("prepare"))
     kept = stop_or_drop(customers, found, checks)

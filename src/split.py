@@ -15,11 +15,16 @@ from promotions.splitting import PARTS, assign_folds, assign_parts, clusters_of
 
 def main() -> None:
     """Membership by a salted hash of the cluster; folds likewise."""
-    settings = stage.params("split")
+    shares, folds, salt = (
+        stage.section("split", "shares"),
+        stage.params("split", "folds"),
+        stage.params("split", "salt"),
+    )
+    max_levels = stage.whole_number("split", "max_levels", least=1)
     customers = stage.read_parquet("data/prepared/customers.parquet")
     clusters = clusters_of(customers["customer_id"], customers.get("cluster_id"))
-    part = assign_parts(clusters, settings["shares"], str(settings["salt"]))
-    fold = assign_folds(clusters, settings["folds"], str(settings["salt"]))
+    part = assign_parts(clusters, shares, str(salt))
+    fold = assign_folds(clusters, folds, str(salt))
     members = {name: part == name for name in PARTS}
     for name in PARTS:
         arms = customers["treatment"][members[name]].nunique()
@@ -28,7 +33,7 @@ def main() -> None:
                 f"the {name} part has {int(members[name].sum())} customers and {arms} of 2 arms; "
                 f"raise split.shares.{name} or bring more customers"
             )
-    encoder = fit_encoder(customers[members["train"]], feature_names(customers), settings["max_levels"])
+    encoder = fit_encoder(customers[members["train"]], feature_names(customers), max_levels)
 
     for name in PARTS:
         table = pd.DataFrame({"customer_id": customers["customer_id"][members[name]]})

@@ -85,6 +85,14 @@ def generator(*names: str) -> np.random.Generator:
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
+def section(*keys: str) -> Mapping[str, Any]:
+    """The section at ``keys`` in params.yaml."""
+    value = params(*keys)
+    if not isinstance(value, Mapping):
+        raise InputError(f"{'.'.join(keys)}: expected a section of keys and values, got {value!r}")
+    return value
+
+
 def whole_number(*keys: str, least: int) -> int:
     """A whole number of at least ``least`` from params.yaml."""
     value = params(*keys)
@@ -95,10 +103,10 @@ def whole_number(*keys: str, least: int) -> int:
 
 def learners() -> list[str]:
     """The learners that params.yaml asks for, in its order."""
-    section = params("learners")
-    if not isinstance(section, Mapping) or not section:
+    listed = section("learners")
+    if not listed:
         raise InputError("learners: no learner is listed in params.yaml; at least one is needed")
-    return list(section)
+    return list(listed)
 
 
 def label(source: str, simulated: bool) -> dict[str, Any]:

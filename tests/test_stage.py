@@ -137,7 +137,7 @@ def test_parameters_that_are_absent_or_no_yaml_are_one_line(project):
 @pytest.mark.parametrize("section", ["learners:", "learners: {}", "learners: [t_learner]"])
 def test_a_list_of_learners_that_is_empty_or_no_mapping_is_refused(project, section):
     (project / "params.yaml").write_text(section)
-    with pytest.raises(InputError, match="no learner is listed"):
+    with pytest.raises(InputError, match=r"^learners: (no learner is listed|expected a section)"):
         stage.learners()
 
 

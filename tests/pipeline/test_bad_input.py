@@ -127,6 +127,9 @@ PARAMETERS: list[tuple[str, Callable[[dict[str, Any]], None], str]] = [
     ("src/evaluate.py", setting("costs", "charged", value="never"), "costs.charged: 'never' is unknown"),
     ("src/evaluate.py", setting("evaluate", "replicates", value=3), "evaluate.replicates: expected a whole number"),
     ("src/policy.py", setting("policy", "weighted", "leafs", value=3), "policy.weighted.leafs is unknown"),
+    ("src/evaluate.py", setting("costs", value=3), "costs: expected a section of keys and values, got 3"),
+    ("src/split.py", setting("split", "shares", value=0.5), "split.shares: expected a section of keys and values"),
+    ("src/split.py", setting("split", "max_levels", value=0), "split.max_levels: expected a whole number of 1 or more"),
     ("src/nuisance.py", setting("nuisance", "trees", value=0), "nuisance.trees: expected a whole number of 1 or more"),
 ]
 

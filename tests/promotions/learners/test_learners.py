@@ -118,7 +118,7 @@ def test_where_there_is_nothing_to_learn_predictions_are_finite(name, constant):
 
 def test_cross_fitting_counts_its_fits_and_returns_the_learner_of_all_customers(draw, new):
     train, fits = draw(400, 16).training(), []
-    _, fitted = cross_fit(lambda: make("transformed_outcome"), train, lambda: fits.append(1))
+    _, fitted = cross_fit(lambda: make("transformed_outcome"), train, progress=lambda: fits.append(1))
     assert len(fits) == 5
     expected = make("transformed_outcome").fit(train).predict(new.features)
     np.testing.assert_array_equal(fitted.predict(new.features), expected)
@@ -209,7 +209,7 @@ def test_an_unknown_learner_is_named_with_those_that_exist():
 
 @every_learner
 def test_an_unknown_parameter_is_named_with_those_that_exist(name):
-    with pytest.raises(InputError, match=rf"learners\.{name}\.tres is unknown; the keys are "):
+    with pytest.raises(InputError, match=rf"learners\.{name}\.tres is unknown; the keys of learners\.{name} are "):
         make_learner(name, PARAMS[name] | {"tres": 3}, 1)
 
 
