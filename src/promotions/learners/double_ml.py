@@ -6,7 +6,7 @@ from sklearn.preprocessing import StandardScaler
 
 from promotions.errors import InputError
 from promotions.learners.data import Training
-from promotions.learners.prefitted import DesignPropensity, MarginalOutcome, columns_of
+from promotions.learners.econml_bridge import DesignPropensity, MarginalOutcome, columns_of
 
 
 class DoubleML:

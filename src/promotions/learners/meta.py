@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from promotions.boosting import Boosting, is_binary, make_regressor
 from promotions.learners.data import Training
-from promotions.learners.prefitted import ConstantPropensity
+from promotions.learners.econml_bridge import ConstantPropensity, EconmlLearner
 
 
-class SLearner:
+class SLearner(EconmlLearner):
     """One model of the outcome with treatment as a feature: τ(x) = f(x, 1) − f(x, 0)."""
 
     def __init__(self, model: Mapping[str, Any], *, seed: int) -> None:
@@ -26,12 +23,8 @@ class SLearner:
         self.estimator_ = Estimator(overall_model=model).fit(train.outcome, train.treatment, X=train.features)
         return self
 
-    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See ``Learner``."""
-        return np.ravel(self.estimator_.effect(features))
 
-
-class TLearner:
+class TLearner(EconmlLearner):
     """A model of the outcome an arm: τ(x) = μ₁(x) − μ₀(x)."""
 
     def __init__(self, model: Mapping[str, Any], *, seed: int) -> None:
@@ -46,12 +39,8 @@ class TLearner:
         self.estimator_ = Estimator(models=model).fit(train.outcome, train.treatment, X=train.features)
         return self
 
-    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See ``Learner``."""
-        return np.ravel(self.estimator_.effect(features))
 
-
-class XLearner:
+class XLearner(EconmlLearner):
     """Imputed effects of each arm, from the other arm's model; their models are averaged by the propensity.
 
     τ(x) = e·τ₀(x) + (1 − e)·τ₁(x), e the design's share of treated training customers (a constant: any weight in
@@ -74,7 +63,3 @@ class XLearner:
             propensity_model=ConstantPropensity(float(train.propensity.mean())),
         ).fit(train.outcome, train.treatment, X=train.features)
         return self
-
-    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See ``Learner``."""
-        return np.ravel(self.estimator_.effect(features))

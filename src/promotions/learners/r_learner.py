@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from promotions.boosting import Boosting, make_regressor
 from promotions.learners.data import Training
-from promotions.learners.prefitted import DesignPropensity, MarginalOutcome, columns_of
+from promotions.learners.econml_bridge import DesignPropensity, EconmlLearner, MarginalOutcome, columns_of
 
 
-class RLearner:
+class RLearner(EconmlLearner):
     """econml's NonParamDML with the cross-fitted outcome model, the design's propensity and a LightGBM final model."""
 
     def __init__(self, effect: Mapping[str, Any], *, seed: int) -> None:
@@ -31,7 +28,3 @@ class RLearner:
             random_state=self.seed,
         ).fit(train.outcome, train.treatment, X=train.features, W=columns_of(train))
         return self
-
-    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See ``Learner``."""
-        return np.ravel(self.estimator_.effect(features))

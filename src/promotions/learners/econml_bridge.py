@@ -1,8 +1,8 @@
-"""Handing econml what is already known: the design's propensity and cross-fitted outcome models.
+"""What joins econml's estimators to ours: one way to predict, and nuisances that are known beforehand.
 
 econml fits its nuisances itself, on ``[X, W]``. Here they are known before, once for all learners, and travel as the
-last columns of W (``columns_of``); the estimators below "predict" by reading them. Nothing is fitted twice, and
-the design's propensity is used as it is.
+last columns of W (``columns_of``); the estimators below "predict" by reading them. Nothing is fitted twice, and the
+design's propensity is used as it is.
 """
 
 from typing import Any
@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from promotions.learners.data import Training
+
+
+class EconmlLearner:
+    """A learner whose ``fit`` leaves an econml estimator in ``estimator_``."""
+
+    estimator_: Any
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See ``Learner``."""
+        return np.ravel(self.estimator_.effect(features))
 
 
 def columns_of(train: Training) -> NDArray[np.float64]:
