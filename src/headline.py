@@ -4,6 +4,8 @@ reads   metrics/experiment.json, metrics/headline.json, metrics/policies.json
 writes  nothing
 """
 
+from typing import Any
+
 import stage
 
 
@@ -38,8 +40,11 @@ def main() -> None:
     print("The answer: metrics/headline.json. Detail: metrics/policies.json, learners.json. Pictures: plots/*.png.")
 
 
-def verdict_of(headline: dict[str, float]) -> str:
+def verdict_of(headline: dict[str, Any]) -> str:
     """One sentence on the champion's lead over the better of treating everybody and treating nobody."""
+    if headline["champion"] in ("treat_all", "treat_none"):
+        whom = "everybody" if headline["champion"] == "treat_all" else "nobody"
+        return f"Treat {whom}: on the customers that chose, no rule earned more."
     lift, low, high = (headline[f"lift_over_best_constant{end}"] for end in ("", "_ci_low", "_ci_high"))
     lead = f"{lift:+.4f} per customer (95 % interval {low:+.4f} to {high:+.4f})"
     what = (

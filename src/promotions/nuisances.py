@@ -38,10 +38,11 @@ def fit_outcome_models(
         )
     fits = [(held, arm) for held in folds for arm in (0, 1)]
     for held, arm in fits:
-        if not ((fold != held) & (treatment == arm)).any():
+        left = int(((fold != held) & (treatment == arm)).sum())
+        if left < 2:
             raise InputError(
-                f"no customer with treatment = {arm} is left to fit the outcome model of fold {held}; "
-                "the experiment is too small for split.folds and split.shares.train"
+                f"{left} training customers with treatment = {arm} are left to fit the outcome model of fold {held}; "
+                "at least 2 are needed: the experiment is too small for split.folds and split.shares.train"
             )
 
     def fit(held: int, arm: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

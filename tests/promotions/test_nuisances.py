@@ -84,5 +84,7 @@ def test_a_single_fold_cannot_be_cross_fitted(draw):
 def test_an_arm_that_lives_in_one_fold_is_named(draw):
     experiment = draw(90, 6)
     fold = (np.arange(90) % 3).astype(np.int8)
-    with pytest.raises(InputError, match="no customer with treatment = 1 is left to fit the outcome model of fold 2"):
+    with pytest.raises(
+        InputError, match="0 training customers with treatment = 1 are left to fit the outcome model of fold 2"
+    ):
         fit(experiment, treatment=(fold == 2).astype(np.int8))

@@ -1,5 +1,6 @@
 """What sources that read a user's file share: opening it, and saying plainly what is wrong with it."""
 
+import gzip
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pandas as pd
 
 from promotions.errors import InputError
 
+# The first wins where a header has none of them.
+DELIMITERS = (",", ";", "\t", "|")
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 
 
@@ -28,7 +31,7 @@ def read_frame(path: object, key: str, *, file_name: str | None = None, remedy: 
     if not file.name.lower().endswith(SUFFIXES):
         raise InputError(f"{key}: {str(file)!r} is no table known by its name; expected one of {', '.join(SUFFIXES)}")
     try:
-        frame = pd.read_parquet(file) if file.name.lower().endswith((".parquet", ".pq")) else pd.read_csv(file)
+        frame = pd.read_parquet(file) if file.name.lower().endswith((".parquet", ".pq")) else _read_csv(file)
     except pd.errors.EmptyDataError:
         raise InputError(f"{key}: {str(file)!r} is empty; expected a header line and one row a customer") from None
     except (ValueError, OSError, EOFError) as problem:  # pandas' and pyarrow's parsing errors are ValueErrors
@@ -39,13 +42,21 @@ def read_frame(path: object, key: str, *, file_name: str | None = None, remedy: 
     return frame
 
 
+def _read_csv(file: Path) -> pd.DataFrame:
+    """A CSV file whose delimiter is the one of , ; tab | that its header line has most of."""
+    opener = gzip.open if file.suffix.lower() == ".gz" else open
+    with opener(file, "rt", encoding="utf-8", errors="replace") as lines:
+        header = lines.readline()
+    return pd.read_csv(file, sep=max(DELIMITERS, key=header.count))
+
+
 def require_columns(frame: pd.DataFrame, names: Iterable[str], key: str) -> None:
     """Raise InputError naming the columns that ``frame``, read from parameter ``key``, lacks and those it has."""
     absent = [name for name in names if name not in frame.columns]
     if absent:
         raise InputError(
             f"{key}: column {', '.join(map(repr, absent))} is missing; the file has "
-            f"{', '.join(map(repr, frame.columns))} (is the delimiter a comma?)"
+            f"{', '.join(map(repr, frame.columns))}"
         )
 
 

@@ -101,3 +101,12 @@ def test_a_choice_has_to_be_one_of_those_offered(value):
     assert require_choice("blue", ("blue", "green"), "colour") == "blue"
     with pytest.raises(InputError, match=r"colour: .* is unknown; it is one of blue, green"):
         require_choice(value, ("blue", "green"), "colour")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_the_delimiter_is_the_one_that_the_header_has_most_of(tmp_path, delimiter, suffix):
+    table = pd.DataFrame({"id": ["a", "b"], "spend, net": [1.5, 2.5], "t": [0, 1], "age": [30, 40]})
+    path = tmp_path / f"mine{suffix}"
+    table.to_csv(path, sep=delimiter, index=False)
+    pd.testing.assert_frame_equal(read_frame(str(path), "key", remedy="name it"), table)
