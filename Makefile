@@ -43,5 +43,6 @@ lock: ## pin every package again, with hashes (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
-clean: ## remove what stages wrote and the environment
-	rm -rf $(VENV) data/ingested data/prepared data/split data/cate data/policy models plots
+clean: ## remove the environment and what stages wrote; data/raw stays
+	rm -rf $(VENV) models plots dvc_plots
+	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} +
