@@ -13,7 +13,7 @@ from promotions.boosting import Boosting, make_classifier
 from promotions.customers import Customers
 from promotions.encoding import fit_encoder
 from promotions.errors import InputError
-from promotions.inference import Z_95, cluster_codes, sum_by_cluster
+from promotions.inference import Z_95, cluster_codes, clustered_error, sum_by_cluster
 from promotions.splitting import assign_folds, clusters_of
 
 # Small and quick: it has to notice that arms differ, not to describe how.
@@ -61,9 +61,7 @@ def arm_means(
     mean_control = float(weight_control @ values / weight_control.sum())
     influence = weight_treated * (values - mean_treated) / weight_treated.sum()
     influence -= weight_control * (values - mean_control) / weight_control.sum()
-    sums = sum_by_cluster(influence, clusters)
-    groups = len(sums)
-    error = float(np.sqrt(groups / max(groups - 1, 1) * (sums**2).sum()))
+    error = clustered_error(influence, clusters)
     return ArmMeans(mean_control, mean_treated, mean_treated - mean_control, error)
 
 

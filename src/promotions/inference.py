@@ -12,19 +12,16 @@ def cluster_codes(clusters: ArrayLike) -> NDArray[np.intp]:
     return codes.astype(np.intp)
 
 
-def standard_error_of_mean(values: ArrayLike, clusters: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Cluster-robust standard error of the mean of each column.
+def clustered_error(influence: NDArray[np.float64], clusters: NDArray[np.intp]) -> float:
+    """Cluster-robust standard error of an estimate that is the truth plus Σ_i ψ_i, with E ψ = 0.
 
-    With d_g the sum over cluster g of (v_i − mean): se = sqrt( G/(G−1) · Σ_g d_g² ) / n. One customer a cluster gives
-    the usual s/√n. Source: Liang & Zeger (1986), for the mean.
+    se = sqrt( G/(G−1) · Σ_g (Σ_{i in g} ψ_i)² ). For a mean ψ_i = (v_i − mean)/n; one customer a cluster then gives the
+    usual s/√n. Source: Liang & Zeger (1986).
 
-    values: (n,) or (n, k).  clusters: (n,) codes.  Returns shape () or (k,).
+    influence: (n,) ψ.  clusters: (n,) codes.
     """
-    values = np.asarray(values, dtype=np.float64)
-    deviations = values - values.mean(axis=0)
-    sums = sum_by_cluster(deviations, clusters)
-    groups = len(sums)
-    return np.asarray(np.sqrt(groups / max(groups - 1, 1) * (sums**2).sum(axis=0)) / len(values))
+    sums = sum_by_cluster(influence, clusters)
+    return float(np.sqrt(len(sums) / max(len(sums) - 1, 1) * (sums**2).sum()))
 
 
 def sum_by_cluster(values: NDArray[np.float64], clusters: NDArray[np.intp]) -> NDArray[np.float64]:

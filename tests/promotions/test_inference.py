@@ -6,7 +6,7 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promotions.inference import bootstrap_sums, cluster_codes, standard_error_of_mean, sum_by_cluster
+from promotions.inference import bootstrap_sums, cluster_codes, clustered_error, sum_by_cluster
 
 CODES = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=30)
 
@@ -64,17 +64,16 @@ def test_permuted_rows_with_the_same_names_give_the_same_samples(seed):
         for rows in (np.arange(50), order)
     )
     np.testing.assert_allclose(after, before, atol=1e-12)
-    np.testing.assert_allclose(
-        standard_error_of_mean(values[order], cluster_codes(names[order])),
-        standard_error_of_mean(values, cluster_codes(names)),
-    )
+    centred = values[:, 0] - values[:, 0].mean()
+    permuted = clustered_error(centred[order], cluster_codes(names[order]))
+    assert permuted == pytest.approx(clustered_error(centred, cluster_codes(names)))
 
 
-def test_without_clusters_the_standard_error_is_s_over_root_n(households):
+def test_without_clusters_the_standard_error_of_a_mean_is_s_over_root_n(households):
     values, _ = households
-    expected = values.std(axis=0, ddof=1) / np.sqrt(1000)
-    np.testing.assert_allclose(standard_error_of_mean(values, np.arange(1000)), expected)
-    assert standard_error_of_mean(values[:, 0], np.arange(1000)) == pytest.approx(expected[0])
+    for column in values.T:
+        error = clustered_error((column - column.mean()) / 1000, np.arange(1000))
+        assert error == pytest.approx(column.std(ddof=1) / np.sqrt(1000))
 
 
 def test_with_clusters_it_is_that_of_statsmodels_cluster_robust_regression_on_a_constant(households):
@@ -82,4 +81,4 @@ def test_with_clusters_it_is_that_of_statsmodels_cluster_robust_regression_on_a_
     for column in values.T:
         # statsmodels also multiplies by (n − 1)/(n − k), which is 1 for a constant alone.
         fit = sm.OLS(column, np.ones(1000)).fit(cov_type="cluster", cov_kwds={"groups": codes})
-        assert standard_error_of_mean(column, codes) == pytest.approx(fit.bse[0], rel=1e-9)
+        assert clustered_error((column - column.mean()) / 1000, codes) == pytest.approx(fit.bse[0], rel=1e-9)

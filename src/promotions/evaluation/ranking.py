@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promotions.evaluation.value import Estimate
-from promotions.inference import Z_95, sum_by_cluster
+from promotions.inference import Z_95, clustered_error
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,7 @@ def _rate(
     by_start[1:] = (tie_effect[1:] * (tie_weight[1:] - weight_at(above[1:]))) / (below - above)[1:]
     pull = (np.cumsum((by_stop + by_start)[::-1])[::-1] - by_start)[ties.group]
     influence = weight * centred - value + pull - pull.mean()
-    sums = sum_by_cluster(influence, clusters)
-    groups = len(sums)
-    error = float(np.sqrt(groups / max(groups - 1, 1) * (sums**2).sum()) / n)
+    error = clustered_error(influence / n, clusters)
     return Estimate(value, value - Z_95 * error, value + Z_95 * error)
 
 
@@ -137,8 +135,7 @@ def uplift_by_group(
         overlap = np.clip(np.minimum(ties.stop, high) - np.maximum(ties.start, low), 0, None)
         weight = (overlap / (ties.stop - ties.start))[ties.group]
         mean = float(weight @ effect / weight.sum())
-        sums = sum_by_cluster(weight * (effect - mean) / weight.sum(), clusters)
-        error = float(np.sqrt(len(sums) / max(len(sums) - 1, 1) * (sums**2).sum()))
+        error = clustered_error(weight * (effect - mean) / weight.sum(), clusters)
         estimates.append(Estimate(mean, mean - Z_95 * error, mean + Z_95 * error))
     return estimates
 
