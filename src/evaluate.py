@@ -23,6 +23,7 @@ from tables import aligned, codes_of_clusters
 def main() -> None:
     """Final is looked at here, and only here."""
     constants = Economics.from_params(stage.section("costs"))
+    stage.section("evaluate", known=("replicates",))
     replicates = stage.whole_number("evaluate", "replicates", least=100)
     roles = stage.read_json("data/prepared/roles.json")
     label = stage.label(roles["source"], roles["simulated"])

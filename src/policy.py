@@ -18,6 +18,7 @@ from tables import aligned, read_features, read_split
 def main() -> None:
     """Every rule for every learner, and the two constants."""
     economics = Economics.from_params(stage.section("costs"))
+    stage.section("policy", known=("weighted",))
     seed = int(stage.generator("policy").integers(2**31))
     weighted = WeightedClassifier.from_params(stage.section("policy", "weighted"), seed, stage.threads())
     frame, features = read_features()

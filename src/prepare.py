@@ -39,7 +39,8 @@ def main() -> None:
     stage.say(
         f"{figures['n']:,} customers, {figures['share_treated']:.1%} treated, {len(kept.features)} features; effect "
         f"{figures['ate']:.5f} ({figures['ate_ci_low']:.5f} to {figures['ate_ci_high']:.5f}); "
-        f"sample ratio p = {figures['srm_p_value']:.2g}"
+        f"sample ratio p = {figures['srm_p_value']:.2g}; features tell the arms apart with AUC "
+        f"{figures['assignment_auc']:.3f} (p = {figures['assignment_auc_p_value']:.2g})"
         + "".join(f"; left out {column} ({reason})" for column, reason in kept.dropped.items())
     )
 

@@ -12,9 +12,13 @@ from promotions.encoding import fit_encoder
 from promotions.errors import InputError
 from promotions.splitting import PARTS, assign_folds, assign_parts, clusters_of
 
+# With fewer no standard error means anything.
+LEAST_CLUSTERS = 10
+
 
 def main() -> None:
     """Membership by a salted hash of the cluster; folds likewise."""
+    stage.section("split", known=("shares", "salt", "folds", "max_levels"))
     shares, folds, salt = (
         stage.section("split", "shares"),
         stage.params("split", "folds"),
@@ -27,11 +31,11 @@ def main() -> None:
     fold = assign_folds(clusters, folds, str(salt))
     members = {name: part == name for name in PARTS}
     for name in PARTS:
-        arms = customers["treatment"][members[name]].nunique()
-        if arms < 2:
+        arms, units = customers["treatment"][members[name]].nunique(), len(set(clusters[members[name]]))
+        if arms < 2 or units < LEAST_CLUSTERS:
             raise InputError(
-                f"the {name} part has {int(members[name].sum())} customers and {arms} of 2 arms; "
-                f"raise split.shares.{name} or bring more customers"
+                f"the {name} part has {units} customers or clusters and {arms} of 2 arms; {LEAST_CLUSTERS} or more and "
+                f"both arms are needed: raise split.shares.{name} or bring more customers"
             )
     encoder = fit_encoder(customers[members["train"]], feature_names(customers), max_levels)
 

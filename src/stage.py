@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from promotions.errors import InputError
+from promotions.validation import require_keys
 
 PARAMS = Path("params.yaml")
 # Enough to tell any two results apart, too few to show the order in which a machine happened to add.
@@ -58,7 +59,7 @@ def threads() -> int:
     """Cores that this process may use; OMP_NUM_THREADS lowers it. Results do not depend on it."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(int(asked), available) if asked.isdigit() and int(asked) else available
+    return min(int(asked), available) if asked.isdecimal() and int(asked) else available
 
 
 def params(*keys: str) -> Any:
@@ -71,8 +72,8 @@ def params(*keys: str) -> Any:
         raise InputError(f"{PARAMS} is not valid YAML: {' '.join(str(problem).split())}") from None
     for depth, key in enumerate(keys):
         if not isinstance(value, Mapping) or key not in value:
-            known = ", ".join(value) if isinstance(value, Mapping) else "nothing"
-            raise InputError(f"{PARAMS}: {'.'.join(keys[: depth + 1])} is missing; there is {known}")
+            known = f"there is {', '.join(value)}" if isinstance(value, Mapping) else f"its section is {value!r}"
+            raise InputError(f"{PARAMS}: {'.'.join(keys[: depth + 1])} is missing; {known}")
         value = value[key]
     return value
 
@@ -85,11 +86,13 @@ def generator(*names: str) -> np.random.Generator:
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
-def section(*keys: str) -> Mapping[str, Any]:
-    """The section at ``keys`` in params.yaml."""
+def section(*keys: str, known: Iterable[str] = ()) -> Mapping[str, Any]:
+    """The section at ``keys`` in params.yaml; if ``known`` is given it must have exactly these keys."""
     value = params(*keys)
     if not isinstance(value, Mapping):
         raise InputError(f"{'.'.join(keys)}: expected a section of keys and values, got {value!r}")
+    if known:
+        require_keys(value, known, ".".join(keys))
     return value
 
 
@@ -114,11 +117,11 @@ def label(source: str, simulated: bool) -> dict[str, Any]:
     return {"source": source, "simulated": simulated}
 
 
-def read_parquet(path: str, columns: list[str] | None = None) -> pd.DataFrame:
+def read_parquet(path: str) -> pd.DataFrame:
     """A table that an earlier stage wrote."""
     if not Path(path).is_file():
         raise InputError(f"no file at {path!r}; an earlier stage writes it: run `dvc repro`")
-    return pd.read_parquet(path, columns=columns)
+    return pd.read_parquet(path)
 
 
 def read_json(path: str) -> Any:

@@ -115,8 +115,8 @@ def test_parameters_are_found_by_their_keys(project):
     [
         (("cost",), "cost is missing; there is seed, costs, learners, evaluate"),
         (("costs", "cost"), r"costs\.cost is missing; there is cost_per_treatment, revenue_per_response"),
-        (("seed", "a"), r"seed\.a is missing; there is nothing"),
-        (("learners", "s_learner", "model"), r"learners\.s_learner\.model is missing; there is nothing"),
+        (("seed", "a"), r"seed\.a is missing; its section is 7"),
+        (("learners", "s_learner", "model"), r"learners\.s_learner\.model is missing; its section is None"),
     ],
 )
 def test_a_missing_parameter_is_named_with_those_that_exist(project, keys, message):

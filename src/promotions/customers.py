@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 from promotions.errors import InputError
 
 ROLES = ("customer_id", "treatment", "outcome", "propensity")
+# Of an outcome or an amount of money: its square, summed over millions of customers, is still a number.
+LARGEST = 1e12
 OPTIONAL_ROLES = ("cost", "revenue", "cluster_id")
 
 
@@ -63,8 +65,16 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     for name in ("treatment", "outcome", "propensity", "cost", "revenue"):
         if name in checked.columns:
             numbers = pd.to_numeric(checked[name], errors="coerce").astype(np.float64)
-            wrong = ~np.isfinite(numbers)
-            _stop_on(checked, name, wrong, "is missing or not a number", "complete or remove these rows")
+            _stop_on(
+                checked, name, ~np.isfinite(numbers), "is missing or not a number", "complete or remove these rows"
+            )
+            _stop_on(
+                checked,
+                name,
+                numbers.abs() > LARGEST,
+                f"is larger than {LARGEST:g}",
+                "sums of such numbers lose their digits",
+            )
             checked[name] = numbers
     _stop_on(
         checked,
@@ -94,6 +104,10 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
                 f"column 'treatment': no customer is {name} (treatment = {arm}) among {len(checked):,}; "
                 "both arms are needed to measure an effect"
             )
+    if np.ptp(checked["outcome"].to_numpy()) == 0:
+        raise InputError(
+            f"column 'outcome' is {checked['outcome'].iloc[0]:g} for every customer; there is no response to learn from"
+        )
     if not feature_names(checked):
         raise InputError("no feature column is left: at least one column measured before treatment is needed")
     return checked.sort_values("customer_id", kind="stable", ignore_index=True)

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from promotions.customers import LARGEST
 from promotions.errors import InputError
+from promotions.validation import require_choice, require_keys
 
 CHARGED = ("on_treatment", "on_response")
 KEYS = ("cost_per_treatment", "revenue_per_response", "charged")
@@ -29,21 +31,17 @@ class Economics:
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> "Economics":
         """Read the section ``costs``. Raises InputError."""
-        for name in KEYS:
-            if name not in params:
-                raise InputError(f"costs.{name} is missing; the keys of costs are {', '.join(KEYS)}")
-        for name in params:
-            if name not in KEYS:
-                raise InputError(f"costs.{name} is unknown; the keys of costs are {', '.join(KEYS)}")
+        require_keys(params, KEYS, "costs")
         for name in KEYS[:2]:
             value = params[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise InputError(f"costs.{name}: expected a number, money per customer, got {value!r}")
-            if not np.isfinite(value) or value < 0:
-                raise InputError(f"costs.{name}: expected 0 or more, money per customer, got {value!r}")
-        if params["charged"] not in CHARGED:
-            raise InputError(f"costs.charged: {params['charged']!r} is unknown; it is one of {', '.join(CHARGED)}")
-        return cls(float(params["cost_per_treatment"]), float(params["revenue_per_response"]), params["charged"])
+            if not 0 <= value <= LARGEST:
+                raise InputError(
+                    f"costs.{name}: expected 0 or more (up to {LARGEST:g}), money per customer, got {value!r}"
+                )
+        charged = require_choice(params["charged"], CHARGED, "costs.charged")
+        return cls(float(params["cost_per_treatment"]), float(params["revenue_per_response"]), charged)
 
     def of_customers(self, frame: pd.DataFrame) -> "Economics":
         """With the columns ``cost`` and ``revenue`` of ``frame``, where it has them, instead of the constants."""

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from promotions.errors import InputError
 
+# Infinite, or a placeholder: no feature of a customer is as large, and its square would leave the floats.
+LARGEST = 1e30
 NUMBER, CATEGORY = "number", "category"
 
 
@@ -103,9 +105,9 @@ def is_number(column: "pd.Series[Any]") -> bool:
 
 
 def as_numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
-    """A numeric, boolean or date column as float64; missing and infinite values are NaN."""
+    """A numeric, boolean or date column as float64; missing values, and those beyond all measure, are NaN."""
     if pd.api.types.is_datetime64_any_dtype(column):
         days = (column.dt.tz_localize(None) - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
         return days.to_numpy(dtype=np.float64, na_value=np.nan)
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(np.abs(values) < LARGEST, values, np.nan)

@@ -13,13 +13,17 @@ from promotions.boosting import Boosting, make_classifier
 from promotions.customers import Customers
 from promotions.encoding import fit_encoder
 from promotions.errors import InputError
-from promotions.inference import Z_95, cluster_codes, clustered_error, sum_by_cluster
+from promotions.inference import cluster_codes, clustered_error, sum_by_cluster
 from promotions.splitting import assign_folds, clusters_of
+from promotions.validation import require_choice, require_keys
 
 # Small and quick: it has to notice that arms differ, not to describe how.
 ASSIGNMENT_MODEL = Boosting(trees=40, leaves=8, learning_rate=0.1, min_leaf=100)
 ASSIGNMENT_FOLDS = 3
+CHECKS = ("alpha", "on_srm", "on_post_treatment")
 ASSIGNMENT_DRAWS = 999
+# Of a standard deviation: what is left of an exact zero after adding up.
+NEGLIGIBLE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ def examine(customers: Customers, checks: Mapping[str, Any], rng: np.random.Gene
     * Assignment: can a classifier tell the arms apart? Cross-validated AUC, within folds; its one-sided p-value
       compares with assignments drawn anew from the design (Lopez-Paz & Oquab 2017, with a randomisation test).
     """
+    require_keys(checks, CHECKS, "checks")
     alpha = _alpha(checks)
     frame = customers.frame
     treatment = frame["treatment"].to_numpy()
@@ -96,6 +101,8 @@ def examine(customers: Customers, checks: Mapping[str, Any], rng: np.random.Gene
     folds = assign_folds(cluster_names, ASSIGNMENT_FOLDS, "assignment")
     auc, auc_p = assignment_test(matrix, treatment, propensity, clusters, folds, rng)
     worst = balance.iloc[0]
+    # Student's t, because there may be few clusters.
+    margin = float(stats.t.ppf(0.975, max(int(clusters.max()), 1))) * outcome.standard_error
     return Soundness(
         metrics={
             "n": len(frame),
@@ -104,8 +111,8 @@ def examine(customers: Customers, checks: Mapping[str, Any], rng: np.random.Gene
             "treated_mean": outcome.treated,
             "ate": outcome.effect,
             "ate_se": outcome.standard_error,
-            "ate_ci_low": outcome.effect - Z_95 * outcome.standard_error,
-            "ate_ci_high": outcome.effect + Z_95 * outcome.standard_error,
+            "ate_ci_low": outcome.effect - margin,
+            "ate_ci_high": outcome.effect + margin,
             "srm_p_value": ratio_p,
             "max_abs_smd": abs(float(worst["smd"])),
             "max_abs_smd_feature": str(worst["column"]),
@@ -131,6 +138,9 @@ def sample_ratio_p_value(
     if len(excess) == len(treatment) and np.ptp(propensity) == 0:
         return float(stats.binomtest(int(treatment.sum()), len(treatment), float(propensity[0])).pvalue)
     variance = (propensity * (1 - propensity)).sum() if len(excess) == len(treatment) else (excess**2).sum()
+    # Each cluster exactly as designed, as in matched pairs.
+    if variance <= NEGLIGIBLE * len(treatment):
+        return 1.0
     return float(2 * stats.norm.sf(abs(excess.sum()) / np.sqrt(variance)))
 
 
@@ -143,11 +153,15 @@ def balance_table(
 ) -> pd.DataFrame:
     """``column, smd, p_value, p_value_holm``, largest |smd| first. Constant columns have smd 0 and p 1."""
     rows = []
+    freedom = int(clusters.max())
     for name, values in zip(columns, matrix.T, strict=True):
         means = arm_means(values, treatment, propensity, clusters)
         spread = np.sqrt((values[treatment == 1].var() + values[treatment == 0].var()) / 2)
-        if spread > 0:
-            rows.append((name, means.effect / spread, 2 * stats.norm.sf(abs(means.effect) / means.standard_error)))
+        if max(abs(means.effect), means.standard_error) <= NEGLIGIBLE * spread:
+            rows.append((name, 0.0, 1.0))  # the same in both arms of every cluster, as in matched pairs
+        elif spread > 0:
+            t_statistic = abs(means.effect) / max(means.standard_error, NEGLIGIBLE * spread)
+            rows.append((name, means.effect / spread, 2 * stats.t.sf(t_statistic, freedom)))
         elif values[treatment == 1][0] != values[treatment == 0][0]:
             rows.append((name, float(np.sign(means.effect)), 0.0))
         else:
@@ -208,11 +222,8 @@ def stop_or_drop(customers: Customers, found: Soundness, checks: Mapping[str, An
 
     Raises InputError, or returns the customers without the columns that depend on treatment.
     """
-    on_ratio, on_post = checks.get("on_srm"), checks.get("on_post_treatment")
-    if on_ratio not in ("stop", "warn"):
-        raise InputError(f"checks.on_srm: {on_ratio!r} is unknown; it is one of stop, warn")
-    if on_post not in ("stop", "drop"):
-        raise InputError(f"checks.on_post_treatment: {on_post!r} is unknown; it is one of stop, drop")
+    on_ratio = require_choice(checks["on_srm"], ("stop", "warn"), "checks.on_srm")
+    on_post = require_choice(checks["on_post_treatment"], ("stop", "drop"), "checks.on_post_treatment")
     if not found.sample_ratio_is_sound and on_ratio == "stop":
         expected = float(customers.frame["propensity"].mean())
         raise InputError(

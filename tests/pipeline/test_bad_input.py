@@ -56,6 +56,7 @@ TABLES: dict[str, tuple[Table, str]] = {
     "empty table": (good(0), "has no rows"),
     "no features": (good()[["id", "t", "y"]], "no feature column"),
     "propensity column": (good().assign(share=1.0), "column 'propensity' lies outside (0, 1) in 400 of 400 rows"),
+    "constant outcome": (good().assign(y=3.5), "column 'outcome' is 3.5 for every customer"),
     "sample ratio": (good(4000).assign(t=lambda table: (table.index % 10 < 7).astype(int)), "sample ratio mismatch"),
     "post-treatment": (
         good(4000).assign(later=lambda table: table["t"] + table["age"] / 50),
@@ -129,6 +130,10 @@ PARAMETERS: list[tuple[str, Callable[[dict[str, Any]], None], str]] = [
     ("src/policy.py", setting("policy", "weighted", "leafs", value=3), "policy.weighted.leafs is unknown"),
     ("src/evaluate.py", setting("costs", value=3), "costs: expected a section of keys and values, got 3"),
     ("src/split.py", setting("split", "shares", value=0.5), "split.shares: expected a section of keys and values"),
+    ("src/split.py", setting("split", "flods", value=5), "split.flods is unknown; the keys of split are shares"),
+    ("src/policy.py", setting("policy", "weigthed", value=5), "policy.weigthed is unknown"),
+    ("src/evaluate.py", setting("evaluate", "replicate", value=5), "evaluate.replicate is unknown"),
+    ("src/ingest.py", setting("data", "source", value=["table"]), "data.source: ['table'] is unknown"),
     ("src/split.py", setting("split", "max_levels", value=0), "split.max_levels: expected a whole number of 1 or more"),
     ("src/nuisance.py", setting("nuisance", "trees", value=0), "nuisance.trees: expected a whole number of 1 or more"),
 ]

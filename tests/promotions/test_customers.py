@@ -110,3 +110,20 @@ def test_validating_leaves_the_given_table_alone():
 def test_what_has_no_role_is_a_feature():
     assert feature_names(SOUND) == ["age"]
     assert Customers(SOUND.assign(city="x")).features == ["age", "city"]
+
+
+@pytest.mark.parametrize(("value", "message"), [(3.5, "is 3.5 for every customer"), (0, "is 0 for every customer")])
+def test_an_outcome_that_never_varies_is_refused(value, message):
+    table = pd.DataFrame(
+        {"customer_id": ["a", "b"], "treatment": [0, 1], "outcome": value, "propensity": 0.5, "age": [30, 40]}
+    )
+    with pytest.raises(InputError, match=message):
+        validate(table)
+
+
+def test_an_amount_beyond_all_measure_is_refused():
+    table = pd.DataFrame(
+        {"customer_id": ["a", "b"], "treatment": [0, 1], "outcome": [1.0, 1e200], "propensity": 0.5, "age": [30, 40]}
+    )
+    with pytest.raises(InputError, match=r"'outcome' is larger than 1e\+12 in 1 of 2 rows"):
+        validate(table)

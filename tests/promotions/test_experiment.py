@@ -264,3 +264,16 @@ def test_the_assignment_test_draws_whole_clusters_where_whole_clusters_were_assi
         p_values.append(assignment_test(matrix, treatment, np.full(len(shop), 0.5), shop, folds, rng)[1])
     assert np.mean(np.array(p_values) < 0.05) < 0.2
     assert np.mean(p_values) > 0.3
+
+
+@pytest.mark.parametrize("shared_within_pairs", [True, False])
+def test_matched_pairs_are_a_sound_design(shared_within_pairs):
+    rng = np.random.default_rng(3)
+    pairs = 400
+    pair = np.repeat(np.arange(pairs), 2)
+    treatment = np.concatenate([rng.permutation([0, 1]) for _ in range(pairs)]).astype(np.int8)
+    income = rng.normal(size=pairs)[pair] if shared_within_pairs else rng.normal(size=2 * pairs)
+    half = np.full(2 * pairs, 0.5)
+    assert sample_ratio_p_value(treatment, half, pair) == 1.0
+    balance = balance_table(income[:, None], ["income"], treatment, half, pair)
+    assert balance["p_value"].iloc[0] > 0.01

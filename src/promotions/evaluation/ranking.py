@@ -155,6 +155,7 @@ def dr_score(effect: NDArray[np.float64], cate: NDArray[np.float64]) -> float:
     """1 − mean (Γ − ĉ)² / mean (Γ − mean Γ)²: gain over the best constant effect, an R² against noisy scores.
 
     Negative if a constant would have predicted better. Source: the R-score of Nie & Wager (2021), with doubly robust
-    scores.
+    scores. 0 if the scores do not vary.
     """
-    return float(1 - np.mean((effect - cate) ** 2) / np.var(effect))
+    spread = float(np.var(effect))
+    return float(1 - np.mean((effect - cate) ** 2) / spread) if spread > 0 else 0.0

@@ -60,12 +60,13 @@ class HonestForest:
         binned = lgb.Dataset(
             train.features, outcome_residual / treatment_residual, weight=weight, params=shared, free_raw_data=False
         ).construct()
-        clusters = int(train.cluster.max()) + 1
+        cluster = np.unique(train.cluster, return_inverse=True)[1]
+        clusters = int(cluster.max()) + 1
         self.boosters_ = []
         for _ in range(self.groups):
             first_half = np.zeros(clusters, dtype=bool)
             first_half[rng.permutation(clusters)[: (clusters + 1) // 2]] = True
-            grows = first_half[train.cluster]
+            grows = first_half[cluster]
             parameters = shared | {
                 "boosting": "rf",
                 "objective": "regression",

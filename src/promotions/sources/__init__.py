@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from promotions.customers import Customers
-from promotions.errors import InputError
 from promotions.sources import hillstrom, simulated, table
+from promotions.validation import require_choice
 
 Tables = dict[str, pd.DataFrame]
 
@@ -30,6 +30,4 @@ SOURCES = {"simulated": simulated, "hillstrom": hillstrom, "table": table}
 
 def get_source(name: str) -> Source:
     """The source of that name. Raises InputError naming the known ones."""
-    if name not in SOURCES:
-        raise InputError(f"data.source: {name!r} is unknown; it is one of {', '.join(SOURCES)}")
-    return cast(Source, SOURCES[name])
+    return cast(Source, SOURCES[require_choice(name, tuple(SOURCES), "data.source")])

@@ -1,9 +1,8 @@
 """What sources that read a user's file share: opening it, and saying plainly what is wrong with it."""
 
 import gzip
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -47,7 +46,8 @@ def _read_csv(file: Path) -> pd.DataFrame:
     opener = gzip.open if file.suffix.lower() == ".gz" else open
     with opener(file, "rt", encoding="utf-8", errors="replace") as lines:
         header = lines.readline()
-    return pd.read_csv(file, sep=max(DELIMITERS, key=header.count))
+    # low_memory would guess a column's type anew every so many rows.
+    return pd.read_csv(file, sep=max(DELIMITERS, key=header.count), low_memory=False)
 
 
 def require_columns(frame: pd.DataFrame, names: Iterable[str], key: str) -> None:
@@ -58,19 +58,3 @@ def require_columns(frame: pd.DataFrame, names: Iterable[str], key: str) -> None
             f"{key}: column {', '.join(map(repr, absent))} is missing; the file has "
             f"{', '.join(map(repr, frame.columns))}"
         )
-
-
-def require_keys(params: Mapping[str, Any], names: Iterable[str], key: str) -> None:
-    """Raise InputError unless section ``key`` of the parameters has exactly the keys ``names``."""
-    expected = list(names)
-    wrong = [f"{key}.{name} is missing" for name in expected if name not in params]
-    wrong += [f"{key}.{name} is unknown" for name in params if name not in expected]
-    if wrong:
-        raise InputError(f"{wrong[0]}; the keys of {key} are {', '.join(expected)}")
-
-
-def require_choice(value: object, choices: tuple[str, ...], key: str) -> str:
-    """``value`` if it is one of ``choices``; else InputError."""
-    if not isinstance(value, str) or value not in choices:
-        raise InputError(f"{key}: {value!r} is unknown; it is one of {', '.join(choices)}")
-    return value

@@ -12,7 +12,8 @@ import pandas as pd
 
 from promotions.customers import Customers
 from promotions.errors import InputError
-from promotions.sources.files import read_frame, require_choice, require_columns, require_keys
+from promotions.sources.files import read_frame, require_columns
+from promotions.validation import require_choice, require_keys
 
 ARMS = {"mens": "Mens E-Mail", "womens": "Womens E-Mail"}
 CONTROL = "No E-Mail"

@@ -24,7 +24,7 @@ from scipy.special import expit
 
 from promotions.customers import Customers
 from promotions.errors import InputError
-from promotions.sources.files import require_keys
+from promotions.validation import require_keys
 
 Floats = NDArray[np.float64]
 Columns = dict[str, NDArray[Any]]

@@ -9,7 +9,8 @@ import pandas as pd
 
 from promotions.customers import OPTIONAL_ROLES, ROLES, Customers
 from promotions.errors import InputError
-from promotions.sources.files import read_frame, require_columns, require_keys
+from promotions.sources.files import read_frame, require_columns
+from promotions.validation import require_keys
 
 KEY = "data.table"
 KEYS = ("path", "id", "treatment", "outcome", "propensity", "features", "exclude", "cost", "revenue", "cluster")
@@ -81,10 +82,10 @@ def _column_name(params: Mapping[str, Any], key: str, *, optional: bool = False)
 
 def _features(raw: pd.DataFrame, taken: set[str], wanted: object, exclude: object) -> tuple[list[str], dict[str, str]]:
     """Feature columns in the file's order, and what was left out with the reason."""
-    if not isinstance(exclude, list):
+    if not isinstance(exclude, list) or not all(isinstance(name, str) for name in exclude):
         raise InputError(f"{KEY}.exclude: expected a list of columns, got {exclude!r}; write [] for none")
     require_columns(raw, exclude, f"{KEY}.exclude")
-    if isinstance(wanted, list):
+    if isinstance(wanted, list) and all(isinstance(name, str) for name in wanted):
         require_columns(raw, wanted, f"{KEY}.features")
         if len(set(wanted)) < len(wanted):
             doubled = next(name for name in wanted if wanted.count(name) > 1)
@@ -109,7 +110,12 @@ def _features(raw: pd.DataFrame, taken: set[str], wanted: object, exclude: objec
 
 def _unfit(column: "pd.Series[Any]") -> str | None:
     """Why a column cannot describe customers, or None."""
-    distinct = column.nunique(dropna=True)
+    if str(column.name).startswith("Unnamed: "):
+        return "no name in the header: row numbers"
+    try:
+        distinct = column.nunique(dropna=True)
+    except TypeError:
+        return "neither numbers nor text"
     if distinct == 0 or (distinct == 1 and not column.isna().any()):
         return "constant"
     textual = not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column))

@@ -213,3 +213,16 @@ def test_of_equal_champions_the_first_by_name_wins_whatever_the_order_of_columns
 def test_same_generator_gives_the_same_bytes():
     first, second = (evaluate(draw_scores(2), draw_decisions(2), Economics(1.0, 40.0)) for _ in range(2))
     assert first == second
+
+
+def test_of_policies_that_earn_the_same_a_constant_is_chosen_and_nobody_before_everybody():
+    rng = np.random.default_rng(0)
+    outcome, treatment = rng.integers(0, 2, 400).astype(float), rng.integers(0, 2, 400).astype(np.int8)
+    scores = make_scores(outcome, treatment, np.full(400, 0.5), np.full(400, 0.4), np.full(400, 0.5))
+    nobody, everybody = np.zeros(400, dtype=int), np.ones(400, dtype=int)
+    same = {"a_rule.x": nobody, "treat_all": everybody, "treat_none": nobody}
+    assert choose_champion(scores, pd.DataFrame(same), Economics(1000.0, 1.0)) == "treat_none"
+    assert choose_champion(scores, pd.DataFrame(same | {"a_rule.x": everybody}), Economics(0.0, 0.0)) == "treat_none"
+    better = scores.effect > 0
+    chosen = choose_champion(scores, pd.DataFrame(same | {"a_rule.x": better.astype(int)}), Economics(0.0, 1.0))
+    assert chosen == "a_rule.x"

@@ -138,3 +138,13 @@ def test_a_missing_key_is_named(absent):
 def test_an_unknown_key_is_named():
     with pytest.raises(InputError, match=r"data\.table\.treatmnt is unknown"):
         table.load(PARAMS | {"treatmnt": "sent"}, np.random.default_rng(1))
+
+
+def test_row_numbers_without_a_name_and_columns_of_lists_describe_nobody(tmp_path):
+    params = dict.fromkeys(("cost", "revenue", "cluster", "id")) | {"treatment": "t", "outcome": "y", "propensity": 0.5}
+    raw = pd.DataFrame(
+        {"Unnamed: 0": [0, 1, 2], "t": [0, 1, 0], "y": [1, 0, 0], "age": [3, 4, 5], "bag": [[1], [2], []]}
+    )
+    customers = table.to_customers({"customers": raw}, params | {"path": "", "features": "auto", "exclude": []})
+    assert customers.features == ["age"]
+    assert set(customers.dropped) == set(unfit)
