@@ -142,9 +142,8 @@ def test_an_unknown_key_is_named():
 
 def test_row_numbers_without_a_name_and_columns_of_lists_describe_nobody(tmp_path):
     params = dict.fromkeys(("cost", "revenue", "cluster", "id")) | {"treatment": "t", "outcome": "y", "propensity": 0.5}
-    raw = pd.DataFrame(
-        {"Unnamed: 0": [0, 1, 2], "t": [0, 1, 0], "y": [1, 0, 0], "age": [3, 4, 5], "bag": [[1], [2], []]}
-    )
+    unfit = {"Unnamed: 0": [0, 1, 2], "bag": [[1], [2], []]}
+    raw = pd.DataFrame({"t": [0, 1, 0], "y": [1, 0, 0], "age": [3, 4, 5], **unfit})
     customers = table.to_customers({"customers": raw}, params | {"path": "", "features": "auto", "exclude": []})
     assert customers.features == ["age"]
     assert set(customers.dropped) == set(unfit)
