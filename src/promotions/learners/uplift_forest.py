@@ -56,8 +56,11 @@ class UpliftForest:
                 random_state=self.seed,
                 n_jobs=1,
             )
-            names = np.where(train.treatment == 1, TREATED, CONTROL)
+            names = np.array([CONTROL, TREATED], dtype=object)[train.treatment]
             self.forest_.fit(train.features, treatment=names, y=train.outcome.astype(int))
+            for tree in self.forest_.estimators_:
+                # In the order of a set of strings, which differs from process to process; nothing reads it any more.
+                tree.unique_groups = sorted(tree.unique_groups)
         else:
             self.forest_ = CausalRandomForestRegressor(
                 n_estimators=self.trees,
