@@ -45,4 +45,4 @@ lock: ## pin every package again, with hashes (needs uv)
 
 clean: ## remove the environment and what stages wrote; data/raw stays
 	rm -rf $(VENV) models plots dvc_plots
-	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} +
+	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name dictionary.csv -exec rm -rf {} +

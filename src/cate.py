@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import stage
 from promotions.learners import Learner, Training, cross_fit, make_learner
-from tables import aligned, codes_of_clusters, read_features, read_split
+from tables import codes_of_clusters, read_features, read_for, read_split
 
 
 def main(learner: str) -> None:
@@ -22,7 +22,7 @@ def main(learner: str) -> None:
     settings, seed = stage.params("learners", learner), int(stage.generator("cate", learner).integers(2**31))
     customers, features = read_features()
     split = read_split(customers["customer_id"])
-    nuisance = aligned(stage.read_parquet("data/nuisance.parquet"), customers["customer_id"], "data/nuisance.parquet")
+    nuisance = read_for("data/nuisance.parquet", customers["customer_id"])
     in_train = split["part"].to_numpy() == "train"
     train = Training(
         features=features,

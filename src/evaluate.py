@@ -17,7 +17,7 @@ from promotions.evaluation.curves import plot_tables
 from promotions.evaluation.scores import Scores
 from promotions.evaluation.summary import Truth, headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import choose_champion, evaluate_policies
-from tables import aligned, codes_of_clusters
+from tables import aligned, codes_of_clusters, read_for
 
 
 def main() -> None:
@@ -29,9 +29,8 @@ def main() -> None:
     label = stage.label(roles["source"], roles["simulated"])
     scored = stage.read_parquet("data/scores.parquet")
     names = scored["customer_id"]
-    frame = aligned(stage.read_parquet("data/prepared/customers.parquet"), names, "data/prepared/customers.parquet")
-    decisions = aligned(stage.read_parquet("data/policy/decisions.parquet"), names, "data/policy/decisions.parquet")
-    decisions = decisions.drop(columns="customer_id")
+    frame = read_for("data/prepared/customers.parquet", names)
+    decisions = read_for("data/policy/decisions.parquet", names).drop(columns="customer_id")
     in_final = scored["part"].to_numpy() == "final"
 
     chosen_on = ~in_final
@@ -79,7 +78,7 @@ def main() -> None:
 
 def read_column(path: str, column: str, ids: "pd.Series[str]") -> NDArray[np.float64]:
     """One number of each of these customers."""
-    return aligned(stage.read_parquet(path), ids, path)[column].to_numpy(np.float64)
+    return read_for(path, ids)[column].to_numpy(np.float64)
 
 
 def read_truth(ids: "pd.Series[str]") -> Truth | None:

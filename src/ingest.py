@@ -1,28 +1,30 @@
 """Read the experiment's source as it is.
 
-reads   the file named in data.<source>.path (the simulated source reads nothing)
+reads   what data.<source> names: a file, a folder (the simulated source reads nothing)
 writes  data/ingested/<table>.parquet, data/truth/customers.parquet (without rows where the truth is unknown)
+        x5: purchases are checked for their header and stay where they are
 """
-
-from pathlib import Path
 
 import pandas as pd
 
 import stage
 from promotions.sources import get_source
 
+NO_TRUTH = pd.DataFrame({"customer_id": pd.Series(dtype=str), "mu0": 0.0, "tau": 0.0})
+
 
 def main() -> None:
-    """Load raw tables from the source and set the truth apart."""
+    """Load raw tables from the source, piece by piece, and set the truth apart."""
     name = stage.params("data", "source")
-    source = get_source(name)
-    tables = source.load(stage.section("data", name), stage.generator("ingest"))
-    truth = tables.pop("truth", pd.DataFrame({"customer_id": [], "mu0": [], "tau": []}))
-    Path("data/ingested").mkdir(parents=True, exist_ok=True)
-    for table, frame in tables.items():
-        stage.write_parquet(f"data/ingested/{table}.parquet", frame)
-    stage.write_parquet("data/truth/customers.parquet", truth)
-    stage.say(f"{name}: " + ", ".join(f"{table} {len(frame):,} rows" for table, frame in tables.items()))
+    pieces = get_source(name).load(stage.section("data", name), stage.generator("ingest"))
+    with stage.replacing_folder("data/ingested") as folder:
+        rows = stage.write_pieces(folder, pieces)
+        if "truth" not in rows:
+            stage.write_pieces(folder, [("truth", NO_TRUTH)])
+        with stage.replacing("data/truth/customers.parquet") as truth:
+            (folder / "truth.parquet").replace(truth)
+    rows.pop("truth", None)
+    stage.say(f"{name}: " + ", ".join(f"{table} {count:,} rows" for table, count in rows.items()))
 
 
 if __name__ == "__main__":

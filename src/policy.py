@@ -12,7 +12,7 @@ import stage
 from promotions.economics import Economics
 from promotions.policies import Audience, decide
 from promotions.policies.weighted import WeightedClassifier
-from tables import aligned, read_features, read_split
+from tables import read_features, read_for, read_split
 
 
 def main() -> None:
@@ -24,12 +24,11 @@ def main() -> None:
     frame, features = read_features()
     split = read_split(frame["customer_id"])
     in_train = split["part"].to_numpy() == "train"
-    nuisance = aligned(stage.read_parquet("data/nuisance.parquet"), frame["customer_id"], "data/nuisance.parquet")
+    nuisance = read_for("data/nuisance.parquet", frame["customer_id"])
 
     learners = {}
     for name in stage.learners():
-        table = stage.read_parquet(f"data/cate/{name}.parquet")
-        cate = aligned(table, frame["customer_id"], f"data/cate/{name}.parquet")["cate"].to_numpy()
+        cate = read_for(f"data/cate/{name}.parquet", frame["customer_id"])["cate"].to_numpy()
         train, new = (
             Audience(features[rows], cate[rows], nuisance["mu1"].to_numpy()[rows], economics.of_customers(frame[rows]))
             for rows in (in_train, ~in_train)

@@ -1,27 +1,42 @@
 """Give columns their roles, check them, and ask whether the experiment is sound.
 
-reads   data/ingested/, data/truth/
-writes  data/prepared/customers.parquet, data/prepared/roles.json, metrics/experiment.json, plots/balance.csv
+reads   data/ingested/, data/truth/, and for x5 the log of purchases in data.x5.directory
+writes  data/prepared/customers.parquet, data/prepared/to_score.parquet (customers outside the experiment, if any),
+        data/prepared/roles.json, metrics/experiment.json, plots/balance.{csv,png}, plots/soundness.csv
 """
 
+from dataclasses import replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 import stage
-from promotions.customers import OPTIONAL_ROLES, ROLES, Customers, validate
-from promotions.experiment import examine, stop_or_drop
-from promotions.sources import get_source
+from promotions import plots
+from promotions.customers import OPTIONAL_ROLES, ROLES, validate
+from promotions.experiment import examine, soundness_lines, stop_or_drop
+from promotions.sources import Ingested, get_source
 
 
 def main() -> None:
     """One row a customer, only columns measured before treatment, and the experiment's own figures."""
     name, checks = stage.params("data", "source"), stage.section("checks")
-    tables = {path.stem: stage.read_parquet(str(path)) for path in sorted(Path("data/ingested").glob("*.parquet"))}
-    raw = get_source(name).to_customers(tables, stage.section("data", name))
-    customers = Customers(validate(raw.frame), raw.simulated, dropped=raw.dropped)
+    with tqdm(total=100, desc="purchases", unit="%", leave=False, delay=1) as bar:
+        tables = Ingested(
+            Path("data/ingested"),
+            threads=stage.threads(),
+            memory=str(stage.params("data", "memory_limit")),
+            progress=lambda share: bar.update(round(100 * share) - bar.n),
+        )
+        raw = get_source(name).to_customers(tables, stage.section("data", name))
+    customers = replace(raw, frame=validate(raw.frame))
+    for note in customers.notes:
+        stage.say(note)
     found = examine(customers, checks, stage.generator("prepare"))
+    print(soundness_lines(found.table), flush=True)
     kept = stop_or_drop(customers, found, checks)
 
     stage.write_parquet("data/prepared/customers.parquet", kept.frame)
+    stage.write_parquet("data/prepared/to_score.parquet", kept.to_score)
     stage.write_json(
         "data/prepared/roles.json",
         {
@@ -32,17 +47,13 @@ def main() -> None:
             "dropped": kept.dropped,
         },
     )
-    metrics = {**stage.label(name, kept.simulated), **found.metrics, "features_dropped": len(kept.dropped)}
-    stage.write_json("metrics/experiment.json", metrics)
+    metrics = found.metrics | kept.counts | {"features_dropped": len(kept.dropped)}
+    stage.write_json("metrics/experiment.json", {**stage.label(name, kept.simulated), **metrics})
     stage.write_csv("plots/balance.csv", found.balance.assign(simulated=kept.simulated))
-    figures = found.metrics
-    stage.say(
-        f"{figures['n']:,} customers, {figures['share_treated']:.1%} treated, {len(kept.features)} features; effect "
-        f"{figures['ate']:.5f} ({figures['ate_ci_low']:.5f} to {figures['ate_ci_high']:.5f}); "
-        f"sample ratio p = {figures['srm_p_value']:.2g}; features tell the arms apart with AUC "
-        f"{figures['assignment_auc']:.3f} (p = {figures['assignment_auc_p_value']:.2g})"
-        + "".join(f"; left out {column} ({reason})" for column, reason in kept.dropped.items())
-    )
+    stage.write_csv("plots/soundness.csv", found.table.assign(simulated=kept.simulated))
+    stage.write_bytes("plots/balance.png", plots.png_bytes(plots.balance(found.balance, simulated=kept.simulated)))
+    left_out = "".join(f"; left out {column} ({reason})" for column, reason in kept.dropped.items())
+    stage.say(f"{len(kept.frame):,} customers, {len(kept.features)} features{left_out}")
 
 
 if __name__ == "__main__":

@@ -9,21 +9,24 @@ import inspect
 import json
 import math
 import os
+import shutil
 import sys
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 from threadpoolctl import threadpool_limits
 
 from promotions.errors import InputError
-from promotions.validation import require_keys
+from promotions.validation import require_keys, require_whole
 
 PARAMS = Path("params.yaml")
 # Enough to tell any two results apart, too few to show the order in which a machine happened to add.
@@ -80,9 +83,7 @@ def params(*keys: str) -> Any:
 
 def generator(*names: str) -> np.random.Generator:
     """The random stream of one purpose: of the seed in params.yaml and of ``names`` alone."""
-    seed = params("seed")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed: expected a whole number of 0 or more, got {seed!r}")
+    seed = whole_number("seed", least=0)
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
@@ -98,10 +99,7 @@ def section(*keys: str, known: Iterable[str] = ()) -> Mapping[str, Any]:
 
 def whole_number(*keys: str, least: int) -> int:
     """A whole number of at least ``least`` from params.yaml."""
-    value = params(*keys)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{'.'.join(keys)}: expected a whole number of {least} or more, got {value!r}")
-    return value
+    return require_whole(params(*keys), ".".join(keys), least)
 
 
 def learners() -> list[str]:
@@ -142,6 +140,35 @@ def replacing(path: str) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str) -> Iterator[Path]:
+    """An empty folder beside ``path`` which takes its place only once the block has ended well."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_pieces(folder: Path, pieces: Iterable[tuple[str, pd.DataFrame | pa.Table]]) -> dict[str, int]:
+    """Append each piece to the table of its name in ``folder``; the rows of each table. One piece is held at a time."""
+    rows: dict[str, int] = {}
+    with ExitStack() as files:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for name, piece in pieces:
+            table = piece if isinstance(piece, pa.Table) else pa.Table.from_pandas(piece, preserve_index=False)
+            if name not in writers:
+                path = folder / f"{name}.parquet"
+                writers[name] = files.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
+            writers[name].write_table(table)
+            rows[name] = rows.get(name, 0) + len(table)
+    return rows
 
 
 def write_parquet(path: str, frame: pd.DataFrame) -> None:

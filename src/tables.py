@@ -25,6 +25,11 @@ def read_split(customer_id: "pd.Series[str]") -> pd.DataFrame:
     return members[["part", "fold"]].fillna({"fold": -1}).astype({"fold": int})
 
 
+def read_for(path: str, customer_id: "pd.Series[str]") -> pd.DataFrame:
+    """The rows of the table at ``path`` for these customers, in their order."""
+    return aligned(stage.read_parquet(path), customer_id, path)
+
+
 def aligned(table: pd.DataFrame, customer_id: "pd.Series[str]", name: str) -> pd.DataFrame:
     """The rows of ``table`` for these customers, in their order."""
     positions = pd.Index(table["customer_id"]).get_indexer(pd.Index(customer_id))

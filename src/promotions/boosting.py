@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from promotions.errors import InputError
+from promotions.validation import require_number, require_share, require_whole
 
 
 @dataclass(frozen=True)
@@ -28,21 +29,16 @@ class Boosting:
         if not isinstance(params, Mapping):
             raise InputError(f"{key}: expected the keys {', '.join(f.name for f in fields(cls))}, got {params!r}")
         known = {f.name: f for f in fields(cls)}
+        numbers: dict[str, Any] = {}
         for name, value in params.items():
             if name not in known:
                 raise InputError(f"{key}.{name} is unknown; the keys of {key} are {', '.join(known)}")
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
-            whole = known[name].type is int
-            share = name.endswith("_share") or name == "learning_rate"
-            low = 2 if name == "leaves" else 1 if whole else 0
-            if not number or (whole and value != int(value)) or value < low or (share and not 0 < value <= 1):
-                expected = (
-                    f"a whole number of {low} or more" if whole else "a share in (0, 1]" if share else "0 or more"
-                )
-                raise InputError(f"{key}.{name}: expected {expected}, got {value!r}")
-        numbers: dict[str, Any] = {
-            name: int(value) if known[name].type is int else float(value) for name, value in params.items()
-        }
+            if known[name].type is int:
+                numbers[name] = require_whole(value, f"{key}.{name}", 2 if name == "leaves" else 1, as_float=True)
+            elif name.endswith("_share") or name == "learning_rate":
+                numbers[name] = float(require_share(value, f"{key}.{name}"))
+            else:
+                numbers[name] = float(require_number(value, f"{key}.{name}", 0))
         return cls(**numbers)
 
     def arguments(self, seed: int) -> dict[str, Any]:

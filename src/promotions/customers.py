@@ -20,12 +20,16 @@ class Customers:
 
     frame: one row a customer: the columns of ``ROLES``, any of ``OPTIONAL_ROLES``, and every other column is a feature
     that was measured before treatment. simulated: whether the numbers were made up. dropped: columns that were left out
-    of the features, with the reason.
+    of the features, with the reason. to_score: ``customer_id`` and features of customers outside the experiment; empty
+    if there are none. counts: rows of the source by what became of them. notes: sentences about those that matter.
     """
 
     frame: pd.DataFrame
     simulated: bool = False
     dropped: dict[str, str] = field(default_factory=dict)
+    to_score: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"customer_id": pd.Series(dtype=str)}))
+    counts: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def features(self) -> list[str]:

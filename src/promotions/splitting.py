@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promotions.errors import InputError
+from promotions.validation import require_share, require_whole
 
 PARTS = ("train", "select", "final")
 
@@ -34,9 +35,7 @@ def assign_parts(clusters: Iterable[str], shares: Mapping[str, float], salt: str
             f"split.shares: expected the keys {', '.join(PARTS)}, got {', '.join(map(str, shares)) or 'none'}"
         )
     for part in PARTS:
-        share = shares[part]
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
-            raise InputError(f"split.shares.{part}: expected a share in (0, 1), got {share!r}")
+        require_share(shares[part], f"split.shares.{part}", below_one=True)
     if abs(sum(shares.values()) - 1) > 1e-9:
         raise InputError(f"split.shares: the shares sum to {sum(shares.values()):g}; expected 1")
     edges = np.cumsum([shares[part] for part in PARTS])[:-1]
@@ -46,6 +45,5 @@ def assign_parts(clusters: Iterable[str], shares: Mapping[str, float], salt: str
 
 def assign_folds(clusters: Iterable[str], folds: int, salt: str) -> NDArray[np.int8]:
     """A fold 0 … folds − 1 for each customer; customers of one cluster stay together. Raises InputError."""
-    if isinstance(folds, bool) or not isinstance(folds, int) or not 2 <= folds <= 100:
-        raise InputError(f"split.folds: expected a whole number from 2 to 100, got {folds!r}")
+    require_whole(folds, "split.folds", 2, 100)
     return (hash_uniform(clusters, f"{salt}/fold") * folds).astype(np.int8)

@@ -1,22 +1,25 @@
 """Is an experiment sound? Sound ones pass, and each way of being unsound is found."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
-from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import tt_solve_power
 
+from promotions.assignment import assignment_test
+from promotions.balance import Arms, arm_means
 from promotions.customers import Customers, validate
 from promotions.errors import InputError
 from promotions.experiment import (
-    arm_means,
-    assignment_test,
-    balance_table,
+    detectable_effect,
     examine,
-    holm,
     sample_ratio_p_value,
+    soundness_lines,
     stop_or_drop,
 )
 
@@ -156,12 +159,27 @@ def test_a_feature_measured_after_treatment_is_named_or_dropped(sound):
     assert found.metrics["max_abs_smd_feature"] == "visits"
     assert found.metrics["assignment_auc"] > 0.6
     assert found.metrics["assignment_auc_p_value"] == pytest.approx(0.001)
-    with pytest.raises(InputError, match="column 'visits' depends on treatment"):
+    expected = (
+        r"column 'visits' depends on treatment \(difference 0\.\d+ SD, corrected p = \d(\.\d)?e-\d+\), so it was "
+        r"measured after it and is no feature; take it out of the features \(for a table: data\.table\.exclude\), or "
+        r"set checks\.on_post_treatment to drop$"
+    )
+    with pytest.raises(InputError, match=expected):
         stop_or_drop(given, found, CHECKS)
     kept = stop_or_drop(given, found, {**CHECKS, "on_post_treatment": "drop"})
     assert kept.features == ["x0", "x1", "x2", "x3", "x4"]
     assert kept.dropped == {"visits": "depends on treatment"}
     assert kept.simulated
+
+
+def test_what_is_dropped_is_dropped_of_customers_to_score_too_and_the_rest_stays_as_it_was(sound):
+    drawn = customers(sound, visits=leaked(sound))
+    to_score = drawn.frame[["customer_id", "x0", "visits"]].head(7)
+    given = replace(drawn, to_score=to_score, counts={"rows": 3000}, notes=("a note",))
+    found = examine(given, CHECKS, np.random.default_rng(1))
+    kept = stop_or_drop(given, found, {**CHECKS, "on_post_treatment": "drop"})
+    assert kept.to_score.columns.tolist() == ["customer_id", "x0"]
+    assert (kept.counts, kept.notes) == (given.counts, given.notes)
 
 
 def test_a_category_or_a_missingness_that_depends_on_treatment_is_found_under_its_feature(sound):
@@ -193,7 +211,7 @@ def test_the_assignment_test_has_a_uniform_p_value_under_randomisation():
         treatment = rng.integers(2, size=400).astype(np.int8)
         folds = (np.arange(400) % 3).astype(np.int8)
         area, p_value = assignment_test(
-            rng.normal(size=(400, 3)), treatment, np.full(400, 0.5), np.arange(400), folds, rng
+            rng.normal(size=(400, 3)), Arms(treatment, np.full(400, 0.5), np.arange(400)), folds, rng
         )
         areas.append(area)
         p_values.append(p_value)
@@ -208,24 +226,9 @@ def test_the_assignment_test_sees_what_no_mean_shows():
     treatment = rng.integers(2, size=1500).astype(np.int8)
     matrix = rng.normal(size=(1500, 1)) * (1 + treatment[:, None])
     folds = (np.arange(1500) % 3).astype(np.int8)
-    area, p_value = assignment_test(matrix, treatment, np.full(1500, 0.5), np.arange(1500), folds, rng)
+    area, p_value = assignment_test(matrix, Arms(treatment, np.full(1500, 0.5), np.arange(1500)), folds, rng)
     assert area > 0.6
     assert p_value == pytest.approx(0.001)
-    balance = balance_table(matrix, ["x"], treatment, np.full(1500, 0.5), np.arange(1500))
-    assert balance["p_value"].iloc[0] > 0.01
-
-
-def test_a_constant_column_is_balanced_and_one_that_is_the_treatment_is_not(sound):
-    matrix = np.column_stack([np.ones(3000), sound.treatment])
-    table = balance_table(matrix, ["one", "arm"], sound.treatment, sound.propensity, np.arange(3000))
-    assert table.set_index("column").loc["one", ["smd", "p_value", "p_value_holm"]].tolist() == [0, 1, 1]
-    assert table.set_index("column").loc["arm", "p_value_holm"] == 0
-
-
-@pytest.mark.parametrize(("seed", "size"), [(1, 1), (2, 2), (3, 5), (4, 10), (5, 20)])
-def test_holm_is_that_of_statsmodels_ties_and_zeros_included(seed, size):
-    p_values = np.round(np.random.default_rng(seed).beta(0.3, 3, size), 2)
-    np.testing.assert_allclose(holm(p_values), multipletests(p_values, method="holm")[1], rtol=1e-9)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -261,19 +264,140 @@ def test_the_assignment_test_draws_whole_clusters_where_whole_clusters_were_assi
         treatment = rng.permutation(np.arange(shops) % 2)[shop].astype(np.int8)
         matrix = rng.normal(size=(shops, 2))[shop] + 0.1 * rng.normal(size=(shops * size, 2))
         folds = (shop % 2).astype(np.int8)
-        p_values.append(assignment_test(matrix, treatment, np.full(len(shop), 0.5), shop, folds, rng)[1])
+        p_values.append(assignment_test(matrix, Arms(treatment, np.full(len(shop), 0.5), shop), folds, rng)[1])
     assert np.mean(np.array(p_values) < 0.05) < 0.2
     assert np.mean(p_values) > 0.3
 
 
-@pytest.mark.parametrize("shared_within_pairs", [True, False])
-def test_matched_pairs_are_a_sound_design(shared_within_pairs):
-    rng = np.random.default_rng(3)
-    pairs = 400
-    pair = np.repeat(np.arange(pairs), 2)
-    treatment = np.concatenate([rng.permutation([0, 1]) for _ in range(pairs)]).astype(np.int8)
-    income = rng.normal(size=pairs)[pair] if shared_within_pairs else rng.normal(size=2 * pairs)
-    half = np.full(2 * pairs, 0.5)
-    assert sample_ratio_p_value(treatment, half, pair) == 1.0
-    balance = balance_table(income[:, None], ["income"], treatment, half, pair)
-    assert balance["p_value"].iloc[0] > 0.01
+def test_one_line_names_several_features_and_how_each_depends(sound):
+    columns = {
+        "visits": leaked(sound),
+        "spread": np.random.default_rng(5).normal(size=3000) * (1 + sound.treatment),
+        **{f"late_{number}": sound.treatment + np.arange(3000) % 3 for number in range(5)},
+    }
+    found = check(sound, **columns)
+    assert found.post_treatment == list(columns)
+    with pytest.raises(InputError) as raised:
+        stop_or_drop(customers(sound, **columns), found, CHECKS)
+    message = str(raised.value)
+    assert "columns 'visits' (difference 0." in message
+    assert "'spread' (its distribution differs, corrected p = " in message
+    assert " and 2 more depend on treatment, so they were measured after it and are no features" in message
+    assert "\n" not in message
+
+
+def test_the_detectable_effect_is_that_of_a_power_calculation():
+    for groups in (8, 40, 4000):
+        effect = detectable_effect(1 / np.sqrt(groups), groups - 1)
+        exact = tt_solve_power(nobs=groups, alpha=0.05, power=0.8)
+        assert effect == pytest.approx(exact, rel=0.4 / groups + 1e-3)
+
+
+def test_the_detectable_effect_is_found_four_times_in_five():
+    rng = np.random.default_rng(1)
+    n, found = 500, 0
+    clusters, half = np.arange(n), np.full(n, 0.5)
+    effect = detectable_effect(2 / np.sqrt(n), n - 1)
+    for _ in range(1000):
+        treatment = rng.permutation(np.arange(n) % 2).astype(np.int8)
+        means = arm_means(rng.normal(size=n) + effect * treatment, treatment, half, clusters)
+        found += abs(means.effect) > 1.965 * means.standard_error
+    assert found / 1000 == pytest.approx(0.8, abs=0.04)
+
+
+def test_the_metrics_hold_the_detectable_effect_and_its_share_of_the_control_mean_unless_that_is_zero(sound):
+    metrics = check(sound).metrics
+    assert metrics["mde"] == pytest.approx(2.8 * metrics["ate_se"], rel=0.01)
+    assert metrics["mde_relative"] == pytest.approx(metrics["mde"] / abs(metrics["control_mean"]))
+    frame = customers(sound).frame.assign(outcome=lambda rows: rows["treatment"] * 1.0)
+    centred = examine(Customers(frame, simulated=True), CHECKS, np.random.default_rng(1)).metrics
+    assert centred["control_mean"] == 0
+    assert "mde" in centred
+    assert "mde_relative" not in centred
+
+
+def verdicts(found):
+    return found.table.set_index("check")["verdict"].to_dict()
+
+
+def test_the_table_of_a_sound_experiment_says_so(sound):
+    found = check(sound)
+    assert found.table.columns.tolist() == ["check", "found", "expected", "verdict"]
+    assert set(verdicts(found).values()) == {"sound"}
+    words = found.table.set_index("check")
+    assert words.loc["sample ratio", "found"].startswith(f"{100 * sound.treatment.mean():.2f} % of 3,000 treated, p = ")
+    assert words.loc["sample ratio", "expected"].startswith("50 % by design")
+    assert words.loc["depend on treatment", "found"] == "none"
+
+
+def test_what_stops_is_broken_and_what_only_looks_odd_is_to_be_looked_at(sound, mismatched):
+    assert verdicts(examine(mismatched, CHECKS, np.random.default_rng(1)))["sample ratio"] == "broken"
+    late = verdicts(check(sound, visits=leaked(sound)))
+    assert {name for name, verdict in late.items() if verdict == "broken"} == {
+        "means",
+        "distributions",
+        "depend on treatment",
+    }
+    few = customers(sound).frame.iloc[:60]
+    small = examine(Customers(few, simulated=True), CHECKS, np.random.default_rng(1))
+    assert small.metrics["mde"] > abs(small.metrics["ate"]) or verdicts(small)["effect"] == "sound"
+    assert small.metrics["max_abs_smd"] > 0.1
+    assert verdicts(small)["means"] == "look"
+
+
+def test_two_columns_that_only_together_know_the_arm_are_seen_by_the_classifier_alone(sound):
+    """Their signs agree for the treated and differ for controls; each by itself is a coin."""
+    rng = np.random.default_rng(1)
+    first = rng.choice([-1.0, 1.0], 3000) * rng.uniform(0.5, 1.5, 3000)
+    second = np.sign(first) * np.where(sound.treatment == 1, 1, -1) * rng.uniform(0.5, 1.5, 3000)
+    second *= np.where(rng.random(3000) < 0.2, -1, 1)
+    found = check(sound, first=first, second=second)
+    assert found.post_treatment == []
+    assert verdicts(found)["assignment AUC"] == "look"
+    assert {verdict for name, verdict in verdicts(found).items() if name != "assignment AUC"} == {"sound"}
+
+
+def test_a_change_in_spread_stops_the_experiment(sound):
+    rng = np.random.default_rng(1)
+    found = check(sound, hours=rng.normal(size=3000) * (1 + 0.5 * sound.treatment))
+    assert found.post_treatment == ["hours"]
+    assert verdicts(found)["means"] == "sound"
+    assert verdicts(found)["distributions"] == "broken"
+
+
+def test_too_few_clusters_are_said_to_be_too_few(draw):
+    experiment = draw(600, 8)
+    shop = np.arange(600) % 12
+    frame = customers(experiment, cluster_id=shop).frame
+    drawn = Customers(frame.assign(treatment=(frame["cluster_id"].astype(int) % 2).astype(np.int8)), simulated=True)
+    found = examine(drawn, CHECKS, np.random.default_rng(1))
+    assert verdicts(found)["distributions"] == "look"
+    assert "not tested" in found.table.set_index("check").loc["distributions", "found"]
+    assert found.post_treatment == []
+
+
+def test_the_lines_of_the_table_fit_a_terminal_and_lose_nothing(sound):
+    long = {
+        f"the_number_of_points_that_were_received_per_order_in_month_{number}": leaked(sound) for number in range(6)
+    }
+    table = check(sound, **long).table
+    lines = soundness_lines(table).splitlines()
+    assert max(map(len, lines)) <= 120
+    starts = [lines[0].index(word) for word in ("check", "found", "expected", "verdict")]
+    found = re.sub(r"\s", "", "".join(line[starts[1] : starts[2]] for line in lines))
+    for name in long:
+        assert name in found
+    first = lines[1]
+    assert [first[start : start + 4] for start in starts] == ["samp", first[starts[1] : starts[1] + 4], "50 %", "soun"]
+    assert all(line[start - 1] == " " for line in lines for start in starts[1:] if start <= len(line))
+
+
+def test_many_customers_take_a_sample_to_learn_from_and_all_to_be_ranked(monkeypatch):
+    monkeypatch.setattr("promotions.assignment.ROWS", 500)
+    rng = np.random.default_rng(1)
+    treatment = rng.integers(2, size=6000).astype(np.int8)
+    arms, folds = Arms(treatment, np.full(6000, 0.5), np.arange(6000)), (np.arange(6000) % 3).astype(np.int8)
+    area, p_value = assignment_test(rng.normal(size=(6000, 1)) + 0.4 * treatment[:, None], arms, folds, rng)
+    assert area > 0.58
+    assert p_value == pytest.approx(0.001)
+    assert assignment_test(np.ones((6000, 1)), arms, folds, rng) == (0.5, 1.0)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promotions.boosting import lightgbm
-from promotions.errors import InputError
 from promotions.learners.data import Training
+from promotions.validation import require_share, require_whole
 
 
 class HonestForest:
@@ -31,21 +31,13 @@ class HonestForest:
         *,
         seed: int,
     ) -> None:
-        whole = {"groups": groups, "trees_per_group": trees_per_group, "leaves": leaves, "min_leaf": min_leaf}
-        for name, value in whole.items():
-            least = 2 if name == "leaves" else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(
-                    f"learners.causal_forest.{name}: expected a whole number of {least} or more, got {value!r}"
-                )
-        for name, share, closed in (("row_share", row_share, False), ("feature_share", feature_share, True)):
-            number = isinstance(share, (int, float)) and not isinstance(share, bool)
-            if not number or not (0 < share < 1 or (closed and share == 1)):
-                expected = "a share in (0, 1]" if closed else "a share in (0, 1)"
-                raise InputError(f"learners.causal_forest.{name}: expected {expected}, got {share!r}")
-        self.groups, self.trees_per_group = groups, trees_per_group
-        self.leaves, self.min_leaf = leaves, min_leaf
-        self.row_share, self.feature_share = row_share, feature_share
+        key = "learners.causal_forest"
+        self.groups = require_whole(groups, f"{key}.groups", 1)
+        self.trees_per_group = require_whole(trees_per_group, f"{key}.trees_per_group", 1)
+        self.leaves = require_whole(leaves, f"{key}.leaves", 2)
+        self.min_leaf = require_whole(min_leaf, f"{key}.min_leaf", 1)
+        self.row_share = require_share(row_share, f"{key}.row_share", below_one=True)
+        self.feature_share = require_share(feature_share, f"{key}.feature_share")
         self.seed = seed
 
     def fit(self, train: Training) -> "HonestForest":

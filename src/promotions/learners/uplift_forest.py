@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from promotions.boosting import is_binary
 from promotions.errors import InputError
 from promotions.learners.data import Training
+from promotions.validation import require_share, require_whole
 
 CRITERIA = ("KL", "ED", "Chi")
 CONTROL, TREATED = "control", "treated"
@@ -25,18 +26,15 @@ class UpliftForest:
     def __init__(
         self, trees: int, depth: int, min_leaf: int, feature_share: float, criterion: str, *, seed: int
     ) -> None:
-        for name, value in (("trees", trees), ("depth", depth), ("min_leaf", min_leaf)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"learners.uplift_forest.{name}: expected a whole number of 1 or more, got {value!r}")
-        if isinstance(feature_share, bool) or not isinstance(feature_share, (int, float)) or not 0 < feature_share <= 1:
-            raise InputError(f"learners.uplift_forest.feature_share: expected a share in (0, 1], got {feature_share!r}")
+        key = "learners.uplift_forest"
+        self.trees = require_whole(trees, f"{key}.trees", 1)
+        self.depth = require_whole(depth, f"{key}.depth", 1)
+        self.min_leaf = require_whole(min_leaf, f"{key}.min_leaf", 1)
+        self.feature_share = float(require_share(feature_share, f"{key}.feature_share"))
         if criterion not in CRITERIA:
-            raise InputError(
-                f"learners.uplift_forest.criterion: {criterion!r} is unknown; one of {', '.join(CRITERIA)}"
-            )
+            raise InputError(f"{key}.criterion: {criterion!r} is unknown; one of {', '.join(CRITERIA)}")
+        self.criterion = criterion
         _import_causalml()
-        self.trees, self.depth, self.min_leaf = trees, depth, min_leaf
-        self.feature_share, self.criterion = float(feature_share), criterion
         self.seed = seed
 
     def fit(self, train: Training) -> "UpliftForest":

@@ -1,33 +1,38 @@
 """Where experiments come from: one module a source, each with the two functions of ``Source``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from promotions.customers import Customers
-from promotions.sources import hillstrom, simulated, table
+from promotions.sources import hillstrom, simulated, table, x5
+from promotions.sources.ingested import Ingested
 from promotions.validation import require_choice
 
-Tables = dict[str, pd.DataFrame]
+Pieces = Iterable[tuple[str, pd.DataFrame | pa.Table]]
 
 
 class Source(Protocol):
     """A source reads raw tables, then says what their columns mean."""
 
-    def load(self, params: Mapping[str, Any], rng: np.random.Generator) -> Tables:
-        """Raw tables as they came, by name. A table named ``truth`` is set apart and never becomes a feature."""
+    def load(self, params: Mapping[str, Any], rng: np.random.Generator) -> Pieces:
+        """Raw tables as they came, by name, whole or in pieces. ``truth`` is set apart and never becomes a feature."""
         ...
 
-    def to_customers(self, tables: Tables, params: Mapping[str, Any]) -> Customers:
+    def to_customers(self, tables: Ingested, params: Mapping[str, Any]) -> Customers:
         """One row a customer, in the roles of ``promotions.customers``."""
         ...
 
 
-SOURCES = {"simulated": simulated, "hillstrom": hillstrom, "table": table}
+SOURCES = {"simulated": simulated, "x5": x5, "hillstrom": hillstrom, "table": table}
 
 
 def get_source(name: str) -> Source:
     """The source of that name. Raises InputError naming the known ones."""
     return cast(Source, SOURCES[require_choice(name, tuple(SOURCES), "data.source")])
+
+
+__all__ = ["SOURCES", "Ingested", "Pieces", "Source", "get_source"]

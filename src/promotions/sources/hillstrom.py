@@ -23,7 +23,7 @@ FEATURES = ("recency", "history", "mens", "womens", "zip_code", "newbie", "chann
 FILE_NAME = "hillstrom.csv"
 
 
-def load(params: Mapping[str, Any], rng: np.random.Generator) -> dict[str, pd.DataFrame]:  # noqa: ARG001
+def load(params: Mapping[str, Any], rng: np.random.Generator) -> list[tuple[str, pd.DataFrame]]:  # noqa: ARG001
     """Read the file at ``params["path"]`` (a file, or the folder that holds ``hillstrom.csv``)."""
     require_keys(params, ("path", "arm", "outcome"), "data.hillstrom")
     frame = read_frame(
@@ -33,7 +33,7 @@ def load(params: Mapping[str, Any], rng: np.random.Generator) -> dict[str, pd.Da
         remedy="download it with `python src/fetch.py hillstrom`, or name the file you have",
     )
     require_columns(frame, (*FEATURES, *OUTCOMES, "segment"), "data.hillstrom.path")
-    return {"customers": frame}
+    return [("customers", frame)]
 
 
 def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) -> Customers:

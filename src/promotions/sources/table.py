@@ -19,10 +19,10 @@ IDENTIFIER_SHARE = 0.5
 IDENTIFIER_ROWS = 100
 
 
-def load(params: Mapping[str, Any], rng: np.random.Generator) -> dict[str, pd.DataFrame]:  # noqa: ARG001
+def load(params: Mapping[str, Any], rng: np.random.Generator) -> list[tuple[str, pd.DataFrame]]:  # noqa: ARG001
     """Read the file at ``params["path"]`` as it is."""
     require_keys(params, KEYS, KEY)
-    return {"customers": read_frame(params["path"], f"{KEY}.path", remedy="name your file there")}
+    return [("customers", read_frame(params["path"], f"{KEY}.path", remedy="name your file there"))]
 
 
 def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) -> Customers:

@@ -68,6 +68,17 @@ def table_frame(learners: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["ratio", "learner", "profit"])
 
 
+def balance_frame(columns: list[str], **corrected: float) -> pd.DataFrame:
+    """Every column is a feature of its own; ``corrected`` p-values by test and place, such as ``mean_0``."""
+    smd = 0.03 / (1 + np.arange(len(columns))) * (-1) ** np.arange(len(columns))
+    means = pd.DataFrame({"column": columns, "feature": columns, "test": "mean", "smd": smd, "p_value": 0.2})
+    means["p_value_holm"] = [corrected.get(f"mean_{place}", 1.0) for place in range(len(columns))]
+    means["ci_low"], means["ci_high"] = means["smd"] - 0.02, means["smd"] + 0.02
+    shapes = means.assign(test="distribution", smd=np.nan, ci_low=np.nan, ci_high=np.nan)
+    shapes["p_value_holm"] = [corrected.get(f"distribution_{place}", 1.0) for place in range(len(columns))]
+    return pd.concat([means, shapes]).assign(differs=lambda rows: rows["p_value_holm"] < 0.01)
+
+
 FIGURES: dict[str, Callable[[list[str], bool], Figure]] = {
     "profit_by_cost_ratio": lambda names, simulated: plots.profit_by_cost_ratio(
         cost_frame(names), ratio=RATIO, simulated=simulated
@@ -76,6 +87,9 @@ FIGURES: dict[str, Callable[[list[str], bool], Figure]] = {
     "uplift_by_decile": lambda names, simulated: plots.uplift_by_decile(decile_frame(names), simulated=simulated),
     "policy_values": lambda names, simulated: plots.policy_values(policy_frame(names), simulated=simulated),
     "profit_table": lambda names, simulated: plots.profit_table(table_frame(names), ratio=RATIO, simulated=simulated),
+    "balance": lambda names, simulated: plots.balance(
+        balance_frame([readable_name(name) for name in names], mean_0=1e-5), simulated=simulated
+    ),
 }
 every_figure = pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES.keys())
 
@@ -152,6 +166,57 @@ def test_titles_find_nothing_where_nothing_is_to_be_found() -> None:
     assert "cannot be told" in words(plots.policy_values(unsure, simulated=False))
     table = table_frame(LEARNERS).assign(profit=-0.01)
     assert "No learner earns more" in words(plots.profit_table(table, ratio=RATIO, simulated=False))
+
+
+def balance_words(columns: list[str], **corrected: float) -> str:
+    return words(plots.balance(balance_frame(columns, **corrected), simulated=False))
+
+
+def test_balance_says_which_features_depend_on_treatment_and_by_what() -> None:
+    columns = ["age", "visits", "town"]
+    assert "No feature differs between the arms" in balance_words(columns)
+    assert "depends on treatment" not in balance_words(columns)
+    assert "1 feature depends on treatment: age" in balance_words(columns, mean_0=1e-9)
+    both = balance_words(columns, mean_0=0.0, distribution_2=3e-7)
+    assert "2 features depend on treatment: age, town" in both
+    assert "+0.030  p < 1e-300" in both
+    assert "+0.010  p = 3e-07 (distribution)" in both
+    many = balance_words([f"x{place}" for place in range(9)], **{f"mean_{place}": 1e-4 for place in range(9)})
+    assert "9 features depend on treatment: x0, x1, x2 and 6 more" in many
+
+
+def test_of_many_columns_balance_shows_the_largest_differences_and_every_feature_that_depends_on_treatment() -> None:
+    columns = [f"column_{place:02d}" for place in range(80)]
+    shown = balance_words(columns, distribution_70=1e-8)
+    assert [name for name in columns if name in shown] == [*columns[:29], "column_70"]
+    assert "the 30 largest of 80 columns" in shown
+
+
+@pytest.mark.parametrize("largest", [0.03, 0.4, 2.5, -40.0], ids=str)
+def test_nothing_of_balance_lies_beyond_its_axes_or_on_something_else(largest: float) -> None:
+    columns = [
+        "avg_regular_points_received_per_order__missing_in_the_last_month",
+        *(f"x{place}" for place in range(29)),
+    ]
+    frame = balance_frame(columns, mean_0=1e-9, distribution_7=1e-9)
+    first = (frame["column"] == columns[0]) & (frame["test"] == "mean")
+    frame.loc[first, ["smd", "ci_low", "ci_high"]] = [largest, largest - 0.01, largest + 0.01]
+    figure = plots.balance(frame, simulated=True)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    low, high = axes.get_xlim()
+    assert low < min(largest, -0.1) < max(largest, 0.1) < high
+    page = figure.bbox
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]  # type: ignore[attr-defined]
+    boxes = [text.get_window_extent() for text in texts]
+    assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1 for box in boxes)
+    overlapping = [
+        (one.get_text(), other.get_text())
+        for place, one in enumerate(texts)
+        for other, box in zip(texts[place + 1 :], boxes[place + 1 :], strict=True)
+        if boxes[place].shrunk(0.9, 0.6).overlaps(box.shrunk(0.9, 0.6))
+    ]
+    assert overlapping == []
 
 
 def test_a_ratio_beyond_the_frame_is_not_marked() -> None:

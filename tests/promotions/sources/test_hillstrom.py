@@ -25,7 +25,7 @@ SMALL = pd.DataFrame([ROW | {"segment": segment} for segment in ("No E-Mail", "M
 
 @pytest.fixture(scope="module")
 def tables():
-    return hillstrom.load(PARAMS, np.random.default_rng(1))
+    return dict(hillstrom.load(PARAMS, np.random.default_rng(1)))
 
 
 @at_hand
@@ -82,7 +82,7 @@ def test_the_other_e_mail_is_left_out_and_ids_are_rows_of_the_file():
 
 def test_the_folder_that_holds_the_file_is_enough(tmp_path):
     SMALL.to_csv(tmp_path / "hillstrom.csv", index=False)
-    loaded = hillstrom.load({**PARAMS, "path": str(tmp_path)}, np.random.default_rng(1))
+    loaded = dict(hillstrom.load({**PARAMS, "path": str(tmp_path)}, np.random.default_rng(1)))
     pd.testing.assert_frame_equal(loaded["customers"], SMALL, check_dtype=False)
 
 

@@ -42,7 +42,7 @@ def customers(raw=RAW, **params):
 def test_csv_gzip_and_parquet_give_the_same_customers(tmp_path, name):
     path, raw = tmp_path / name, RAW.drop(columns="joined")
     raw.to_csv(path, index=False) if ".csv" in name else raw.to_parquet(path, index=False)
-    loaded = table.load(PARAMS | {"path": str(path)}, np.random.default_rng(1))["customers"]
+    loaded = dict(table.load(PARAMS | {"path": str(path)}, np.random.default_rng(1)))["customers"]
     pd.testing.assert_frame_equal(validate(customers(loaded).frame), validate(customers(raw).frame), check_dtype=False)
 
 
