@@ -48,7 +48,9 @@ def main() -> None:
     mu1 = read_column("data/nuisance.parquet", "mu1", ids)
     cates = {name: read_column(f"data/cate/{name}.parquet", "cate", ids) for name in stage.learners()}
     policies = {name: policy_metrics(value) for name, value in values.items()}
-    ranked = tqdm(cates.items(), desc="learners", leave=False)
+    # The most that ranking can gain, where the truth is known.
+    oracle = {"oracle": truth.effect} if truth is not None else {}
+    ranked = tqdm((cates | oracle).items(), desc="learners", leave=False)
     learners = {name: learner_metrics(scores, cate, clusters, truth) for name, cate in ranked}
     tables = plot_tables(
         scores, values, champion, cates, mu1, economics, clusters, truth.means if truth is not None else None

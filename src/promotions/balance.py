@@ -156,7 +156,7 @@ def mean_test(values: NDArray[np.float64], arms: Arms) -> tuple[float, float, fl
     """
     means = arms.means(values)
     in_arm = arms.treatment == 1
-    spread = float(np.sqrt((values[in_arm].var() + values[~in_arm].var()) / 2))
+    spread = float(np.sqrt((_variance(values[in_arm]) + _variance(values[~in_arm])) / 2))
     if spread == 0:
         differs = bool(values[in_arm][0] != values[~in_arm][0])
         return float(np.sign(means.effect)) if differs else 0.0, 0.0 if differs else 1.0, 0.0
@@ -166,6 +166,11 @@ def mean_test(values: NDArray[np.float64], arms: Arms) -> tuple[float, float, fl
     freedom = max(arms.groups - 1, 1)
     p_value = float(2 * stats.t.sf(abs(means.effect) / error, freedom))
     return means.effect / spread, p_value, float(stats.t.ppf(0.975, freedom)) * error / spread
+
+
+def _variance(values: NDArray[np.float64]) -> float:
+    """Variance, and exactly 0 for a constant, whose mean may differ from it in the last digit."""
+    return float(values.var()) if np.ptp(values) > 0 else 0.0
 
 
 def most_quantiles(arms: Arms) -> int:

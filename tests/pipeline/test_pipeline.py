@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import yaml
 
 from project import FEW, Project
@@ -130,3 +131,15 @@ def test_stages_print_their_line_and_nothing_else(restored: Project) -> None:
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["cate"]
     progress = done.stderr.replace("\r", "\n").splitlines()
     assert all("%|" in line or not line.strip() for line in progress), done.stderr
+
+
+def test_the_simulation_says_how_much_of_the_truth_is_found(restored: Project) -> None:
+    learners = restored.metric("learners")
+    oracle = learners["oracle"]
+    assert oracle["correlation"] == pytest.approx(1)
+    assert oracle["rmse"] == pytest.approx(0, abs=1e-12)
+    for name, found in learners.items():
+        if isinstance(found, dict):
+            assert -1 <= found["correlation"] <= 1, name
+            for share in (10, 20, 30):
+                assert found[f"true_uplift_at_{share}"] <= oracle[f"true_uplift_at_{share}"] + 1e-12

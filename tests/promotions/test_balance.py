@@ -273,6 +273,14 @@ def test_of_few_clusters_distributions_are_not_tested_and_means_are():
     assert table.loc[~untested, "p_value"].notna().all()
 
 
+def test_a_constant_whose_mean_is_rounded_is_balanced():
+    rng = np.random.default_rng(8)
+    for value in rng.normal(size=20) * 10 ** rng.uniform(-6, 6, 20):
+        n = int(rng.integers(1000, 30_000))
+        arms = Arms((rng.random(n) < 0.5).astype(np.int8), np.full(n, 0.5), np.arange(n))
+        assert mean_test(np.full(n, value), arms) == (0.0, 1.0, 0.0)
+
+
 def test_a_constant_column_is_balanced_and_one_that_is_the_treatment_is_not():
     arms = one_by_one(np.random.default_rng(1), 3000)
     table = table_of(pd.DataFrame({"one": 1.0, "arm": arms.treatment}), arms)

@@ -11,6 +11,9 @@ from promotions.evaluation import ranking
 from promotions.evaluation.scores import Scores
 from promotions.evaluation.value import PolicyValue
 
+# Per cent of the customers, the best first.
+SHARES = (10, 20, 30)
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -86,10 +89,13 @@ def headline(
 def learner_metrics(
     scores: Scores, cate: NDArray[np.float64], clusters: NDArray[np.intp], truth: Truth | None
 ) -> dict[str, float]:
-    """One learner's entry in metrics/learners.json. Definitions: ``promotions.evaluation.ranking``."""
+    """One learner's entry in metrics/learners.json. Definitions: ``promotions.evaluation.ranking``.
+
+    With the truth also its true uplift at each share; that of an oracle, who ranks by the truth, is the most there is.
+    """
     effect = scores.effect
     metrics = {
-        **{f"uplift_at_{share}": ranking.uplift_at(effect, cate, share / 100) for share in (10, 20, 30)},
+        **{f"uplift_at_{share}": ranking.uplift_at(effect, cate, share / 100) for share in SHARES},
         "qini": ranking.qini(effect, cate, clusters).value,
         **ranking.autoc(effect, cate, clusters).named("autoc"),
         "calibration_slope": ranking.calibration_slope(effect, cate),
@@ -99,4 +105,5 @@ def learner_metrics(
         both_vary = np.ptp(cate) > 0 and np.ptp(truth.effect) > 0
         metrics["rmse"] = float(np.sqrt(np.mean((cate - truth.effect) ** 2)))
         metrics["correlation"] = float(np.corrcoef(cate, truth.effect)[0, 1]) if both_vary else 0.0
+        metrics |= {f"true_uplift_at_{share}": ranking.uplift_at(truth.effect, cate, share / 100) for share in SHARES}
     return metrics

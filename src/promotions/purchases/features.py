@@ -1,4 +1,4 @@
-"""Features of customers from a raw purchase log: one pass over the log, then one table a group of features."""
+"""Features of customers from a raw purchase log: one pass over the log, then one view a group of features."""
 
 import tempfile
 import threading
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -46,7 +47,7 @@ PURCHASES = {
     "trn_sum_from_iss": AMOUNT,
     "trn_sum_from_red": AMOUNT,
 }
-# Groups of features, each a table made by the file of that name in sql/; who has bought nothing has no row in them.
+# Groups of features, each a view in the file of that name in sql/; who has bought nothing has no row in them.
 GROUPS = ("card", "activity", "basket", "assortment", "points", "habits", "stores")
 # What is 0, not missing, for a customer who has not bought.
 ZERO_WITHOUT_ORDERS = (
@@ -99,7 +100,8 @@ def customer_features(
         counts, notes = audit(connection, clients, products, purchases, settings)
         for script in ("orders", *GROUPS):
             _run(connection, script)
-        return Features(_collect(connection), counts, notes)
+        with reading(connection, purchases, PURCHASES):
+            return Features(_collect(connection), counts, notes)
 
 
 @contextmanager
@@ -158,12 +160,14 @@ def _reported(connection: Connection, progress: Callable[[float], object]) -> It
 
 
 def _collect(connection: Connection) -> pd.DataFrame:
-    """The groups side by side, every feature a double."""
-    chosen = ["client_id"]
+    """The groups side by side, every feature a double; one group is worked out at a time."""
+    columns: dict[str, Any] = {}
     for group in GROUPS:
-        for (column,) in connection.execute(f"SELECT column_name FROM (DESCRIBE {group})").fetchall():
-            if column != "client":
-                value = f"CAST({group}.{column} AS DOUBLE)"
-                chosen.append(f"{f'coalesce({value}, 0)' if column in ZERO_WITHOUT_ORDERS else value} AS {column}")
-    joins = " ".join(f"LEFT JOIN {group} USING (client)" for group in GROUPS)
-    return connection.execute(f"SELECT {', '.join(chosen)} FROM numbered {joins} ORDER BY client_id").df()
+        names = [row[0] for row in connection.execute(f"SELECT column_name FROM (DESCRIBE {group})").fetchall()]
+        chosen = ["client_id"] if not columns else []
+        for name in names[1:]:  # the first is the client's number
+            value = f"CAST({name} AS DOUBLE)"
+            chosen.append(f"{f'coalesce({value}, 0)' if name in ZERO_WITHOUT_ORDERS else value} AS {name}")
+        joined = f"SELECT {', '.join(chosen)} FROM numbered LEFT JOIN {group} USING (client) ORDER BY client"
+        columns |= {str(name): column for name, column in connection.execute(joined).df().items()}
+    return pd.DataFrame(columns, copy=False)

@@ -33,20 +33,24 @@ EXPECTED = {
 
 @dataclass(frozen=True)
 class RawFile:
-    """A table in a file. columns: those of a CSV file, in its own order."""
+    """A table in a file.
+
+    columns: those of a CSV file, in its own order.  origin: the name of the user's file, if this is a copy.
+    """
 
     path: Path
     columns: tuple[str, ...] = ()
+    origin: str = ""
 
     @property
     def name(self) -> str:
         """As the user calls it."""
-        return self.path.name
+        return self.origin or self.path.name
 
     @property
     def is_csv(self) -> bool:
         """Whether it is text."""
-        return self.name.lower().endswith((".csv", ".csv.gz"))
+        return self.path.name.lower().endswith((".csv", ".csv.gz"))
 
     def scan(self, types: Mapping[str, str]) -> str:
         """SQL that selects the columns of ``types`` from it, as these types.

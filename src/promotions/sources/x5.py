@@ -27,6 +27,7 @@ KEY = "data.x5"
 PARAMS = ("directory", "campaign_date", "propensity", "ages", "unknown_clients")
 LABELS = {"client_id": "VARCHAR", "treatment_flg": "DOUBLE", "target": "DOUBLE"}
 TO_SCORE = {"client_id": "VARCHAR"}
+KNOWN = {"clients": CLIENTS, "products": PRODUCTS}
 
 
 def load(params: Mapping[str, Any], rng: np.random.Generator) -> Iterator[tuple[str, pa.Table]]:  # noqa: ARG001
@@ -56,17 +57,26 @@ def load(params: Mapping[str, Any], rng: np.random.Generator) -> Iterator[tuple[
 def to_customers(tables: Ingested, params: Mapping[str, Any]) -> Customers:
     """The labelled clients with the features of their purchases before the campaign."""
     propensity = require_number(params["propensity"], f"{KEY}.propensity", 0, 1, low_open=True, high_open=True)
-    return assemble(tables, find_log(_directory(params)), propensity=float(propensity), **_settings(params))
+    directory = _directory(params)
+    origins = {name: _find(directory, name, types).name for name, types in KNOWN.items()}
+    return assemble(tables, find_log(directory), origins, propensity=float(propensity), **_settings(params))
 
 
 def assemble(
-    tables: Ingested, purchases: RawFile, *, propensity: float, simulated: bool = False, **settings: Any
+    tables: Ingested,
+    purchases: RawFile,
+    origins: Mapping[str, str],
+    *,
+    propensity: float,
+    simulated: bool = False,
+    **settings: Any,
 ) -> Customers:
     """One row a labelled client: its arm, its response, and what was known about it before the campaign.
 
-    settings: those of ``promotions.purchases.Settings`` but for memory and threads.
+    origins: the files behind the tables of clients and products.  settings: those of ``promotions.purchases.Settings``
+    but for memory and threads.
     """
-    clients, products = RawFile(tables.path("clients")), RawFile(tables.path("products"))
+    clients, products = (RawFile(tables.path(name), origin=origins[name]) for name in KNOWN)
     reading_with = Settings(memory=tables.memory, threads=tables.threads, **settings)
     found = customer_features(clients, products, purchases, reading_with, tables.progress)
     features = found.frame.rename(columns={"client_id": "customer_id"})
@@ -104,7 +114,7 @@ def _find(directory: Path, stem: str, types: Mapping[str, str]) -> RawFile:
 def _read(file: RawFile, types: Mapping[str, str], identifier: str) -> tuple[str, pa.Table]:
     """The file's name, and its table, whose ``identifier`` is there and unique in every row."""
     with duckdb.connect() as connection, reading(connection, file, types):
-        table: pa.Table = connection.execute(file.scan(types)).to_arrow_table()
+        table: pa.Table = connection.sql(file.scan(types)).to_arrow_table()
     ids = table.column(identifier).to_pandas()
     if ids.empty:
         raise InputError(f"{file.name} has no rows; expected one row a {identifier.removesuffix('_id')}")

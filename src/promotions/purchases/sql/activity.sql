@@ -1,5 +1,5 @@
 -- Recency, frequency and money: over the whole log, and over the last 7, 30 and 90 days with their trends.
-CREATE TABLE activity AS
+CREATE VIEW activity AS
 WITH counted AS (
     SELECT
         client,

@@ -1,5 +1,5 @@
 -- What is in the basket: own brands, alcohol, brands, departments and categories.
-CREATE TABLE assortment AS
+CREATE VIEW assortment AS
 SELECT
     client,
     sum(own) / sum(lines) AS avg_trademarks,

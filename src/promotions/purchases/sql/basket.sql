@@ -1,5 +1,5 @@
 -- Size of the basket and level of prices.
-CREATE TABLE basket AS
+CREATE VIEW basket AS
 SELECT
     client,
     avg(paid) AS avg_paid_per_order,

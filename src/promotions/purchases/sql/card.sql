@@ -1,5 +1,5 @@
 -- Who the customer is, and the age of the loyalty card. What is dated on or after the campaign was not known then.
-CREATE TABLE card AS
+CREATE VIEW card AS
 WITH known AS (
     SELECT
         client,

@@ -1,5 +1,5 @@
 -- When: weekday and hour of the receipts (the log's own clock).
-CREATE TABLE habits AS
+CREATE VIEW habits AS
 SELECT
     client,
     coalesce(sum(lines) FILTER (weekday >= 6), 0) / count(*) AS is_weekend,

@@ -1,5 +1,5 @@
 -- Loyalty points, regular and express: how many an order, in how many orders, and when last.
-CREATE TABLE points AS
+CREATE VIEW points AS
 SELECT
     client,
     avg(regular_received) AS avg_regular_points_received_per_order,

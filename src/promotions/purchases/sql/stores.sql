@@ -1,5 +1,5 @@
 -- Where: loyalty to a store.
-CREATE TABLE stores AS
+CREATE VIEW stores AS
 WITH visits AS (
     SELECT client, store, count(*) AS orders FROM orders WHERE store IS NOT NULL GROUP BY client, store
 )

@@ -27,7 +27,7 @@ from promotions.sources.simulated.identifiers import Identifiers, Strings, strin
 from promotions.sources.simulated.receipts import draw_rows, draw_visits, move_points, purchases_table
 from promotions.sources.simulated.shoppers import CAMPAIGN_DATE, STORES, clients_table, draw_traits
 from promotions.sources.simulated.truth import observed_features, response_probabilities
-from promotions.sources.x5 import assemble
+from promotions.sources.x5 import KNOWN, assemble
 from promotions.validation import require_keys
 
 __all__ = ["CAMPAIGN_DATE", "load", "response_probabilities", "to_customers"]
@@ -50,8 +50,10 @@ def load(params: Mapping[str, Any], rng: np.random.Generator) -> Iterator[tuple[
 
 def to_customers(tables: Ingested, params: Mapping[str, Any]) -> Customers:  # noqa: ARG001 (protocol)
     """The simulated experiment, its features aggregated from the raw purchases like those of any other log."""
-    log = RawFile(tables.path("purchases"))
-    return assemble(tables, log, propensity=PROPENSITY, simulated=True, campaign=CAMPAIGN_DATE)
+    log = RawFile(tables.path("purchases"), origin="purchases")
+    return assemble(
+        tables, log, {name: name for name in KNOWN}, propensity=PROPENSITY, simulated=True, campaign=CAMPAIGN_DATE
+    )
 
 
 def _pieces(size: int, rng: np.random.Generator) -> Iterator[tuple[str, pa.Table]]:
