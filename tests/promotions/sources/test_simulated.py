@@ -15,6 +15,7 @@ from pandas_features import study_features
 from promotions.errors import InputError
 from promotions.sources import simulated
 from promotions.sources.simulated import CAMPAIGN_DATE, response_probabilities
+from x5_facts import CONTROL_MARGINALS, CONTROL_RATE, EFFECT, TREATED_RATE
 
 Floats = NDArray[np.float64]
 
@@ -47,24 +48,6 @@ SCHEMAS = {
     },
     "uplift_train": {"client_id": STRING, "treatment_flg": FLAG, "target": FLAG},
     "truth": {"customer_id": STRING, "mu0": DOUBLE, "tau": DOUBLE},
-}
-# Mean and SD of X5's control group in the earlier study, the mean of products from the log; age is that of the ages
-# without outliers.
-CONTROL_MARGINALS = {
-    "age": (46.46, 16.0),
-    "products_per_order": (6.4, 3.9),
-    "avg_paid_per_order": (494.55, 371.18),
-    "avg_netto_per_order": (3.10, 2.65),
-    "avg_regular_points_received_per_order": (4.58, 4.79),
-    "express_points_received_per_order": (0.04, 0.49),
-    "express_points_spent_per_order": (-0.66, 2.61),
-    "avg_trademarks_per_order": (0.97, 0.77),
-    "avg_alcohol_products_per_order": (0.10, 0.21),
-    "brand_score": (0.43, 0.06),
-    "fis_frd_dist": (224.39, 199.67),
-    "fis_transformed": (728.46, 162.14),
-    "frd_transformed": (504.07, 244.63),
-    "is_weekend": (1.81, 1.80),
 }
 
 
@@ -230,8 +213,8 @@ def test_quantities_are_mostly_one_and_zero_for_weighed_goods(drawn: Drawn) -> N
 
 def test_arm_rates_match_the_labels_up_to_sampling_error(customers: pd.DataFrame) -> None:
     rates, errors = arms(customers)
-    assert (np.abs(rates - [0.603280, 0.636511]) < 3 * errors).all()
-    assert abs(rates[1] - rates[0] - 0.0332) < 3 * np.hypot(*errors)
+    assert (np.abs(rates - [CONTROL_RATE, TREATED_RATE]) < 3 * errors).all()
+    assert abs(rates[1] - rates[0] - EFFECT) < 3 * np.hypot(*errors)
     assert customers["treatment_flg"].mean() == pytest.approx(0.5, abs=3 * 0.5 / np.sqrt(SIZE))
 
 
