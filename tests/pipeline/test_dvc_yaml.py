@@ -97,6 +97,10 @@ def test_metrics_are_kept_by_git_and_plots_show_what_stages_write() -> None:
     assert all(options == {"cache": False} for item in metrics for options in item.values())
     outputs = {out for name in STAGES for out in declared(name, "outs")}
     for item in PIPELINE["plots"]:
+        if isinstance(item, str):
+            assert item in outputs
+            assert item.endswith(".png")
+            continue
         for path, options in item.items():
             assert path in outputs
             assert (ROOT / ".dvc" / "plots" / f"{options['template']}.json").is_file()
