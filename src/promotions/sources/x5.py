@@ -6,6 +6,7 @@ log of purchases stays where it is, and `to_customers` aggregates it.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,14 @@ def to_customers(tables: Ingested, params: Mapping[str, Any]) -> Customers:
     """The labelled clients with the features of their purchases before the campaign."""
     propensity = require_number(params["propensity"], f"{KEY}.propensity", 0, 1, low_open=True, high_open=True)
     directory = _directory(params)
-    origins = {name: _find(directory, name, types).name for name, types in KNOWN.items()}
-    return assemble(tables, find_log(directory), origins, propensity=float(propensity), **_settings(params))
+    found = {name: _find(directory, name, types) for name, types in KNOWN.items()}
+    origins = {name: file.name for name, file in found.items()}
+    customers = assemble(tables, find_log(directory), origins, propensity=float(propensity), **_settings(params))
+    others = [column for column in found["clients"].columns if column not in CLIENTS]
+    if not others:
+        return customers
+    unused = f"{origins['clients']}: column {', '.join(map(repr, others))} is not known in this layout: not used"
+    return replace(customers, notes=(unused, *customers.notes))
 
 
 def assemble(

@@ -189,6 +189,13 @@ def test_a_missing_table_is_named_with_what_is_there(tmp_path: Path, layout: Lay
         ingest(tmp_path)
 
 
+def test_a_column_that_the_layout_does_not_know_is_no_feature_and_is_said(tmp_path: Path, layout: Layout) -> None:
+    clients = layout["clients"].assign(visits_after=1)
+    customers = customers_of(write_layout(tmp_path / "raw", layout | {"clients": clients}), tmp_path / "ingested")
+    assert "visits_after" not in customers.frame
+    assert customers.notes[0] == "clients.csv: column 'visits_after' is not known in this layout: not used"
+
+
 def test_nobody_has_to_be_scored(tmp_path: Path, layout: Layout) -> None:
     folder = write_layout(tmp_path / "raw", {name: table for name, table in layout.items() if name != "uplift_test"})
     assert customers_of(folder, tmp_path / "ingested").to_score.empty
