@@ -7,23 +7,26 @@ writes  metrics/{headline,policies,learners}.json, plots/*.csv and plots/*.png
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 import stage
 from promotions import plots
 from promotions.economics import Economics
+from promotions.evaluation.champion import champions_by_segment, decisions_of
 from promotions.evaluation.curves import plot_tables
 from promotions.evaluation.scores import Scores
 from promotions.evaluation.summary import Truth, headline, learner_metrics, policy_metrics
-from promotions.evaluation.value import choose_champion, evaluate_policies
-from tables import aligned, codes_of_clusters, read_for
+from promotions.evaluation.value import evaluate_policies
+from tables import aligned, codes_of_clusters, read_for, read_unseen
+
+# The champion of each customer's segment: with a holdout one policy, nested the one chosen before its segment was seen.
+PROCEDURE = "procedure"
 
 
 def main() -> None:
     """Final is looked at here, and only here."""
     constants = Economics.from_params(stage.section("costs"))
-    stage.section("evaluate", known=("replicates",))
+    stage.section("evaluate", known=("replicates", "protocol"))
     replicates = stage.whole_number("evaluate", "replicates", least=100)
     roles = stage.read_json("data/prepared/roles.json")
     label = stage.label(roles["source"], roles["simulated"])
@@ -31,22 +34,26 @@ def main() -> None:
     names = scored["customer_id"]
     frame = read_for("data/prepared/customers.parquet", names)
     decisions = read_for("data/policy/decisions.parquet", names).drop(columns="customer_id")
-    in_final = scored["part"].to_numpy() == "final"
-
-    chosen_on = ~in_final
-    champion = choose_champion(
-        Scores.from_frame(scored[chosen_on]), decisions[chosen_on], constants.of_customers(frame[chosen_on])
+    part, segment = scored["part"].to_numpy(), scored["segment"].to_numpy()
+    champions = champions_by_segment(
+        Scores.from_frame(scored), decisions, constants.of_customers(frame), codes_of_clusters(frame), part, segment
     )
+    champion = champions[max(champions)]
+    decisions[PROCEDURE] = decisions_of(champions, decisions, segment).astype(np.int8)
 
+    in_final = part == "final"
     scores, economics = Scores.from_frame(scored[in_final]), constants.of_customers(frame[in_final])
     ids, clusters = names[in_final], codes_of_clusters(frame[in_final])
     truth = read_truth(ids)
     bootstrap = stage.generator("evaluate")
     values = evaluate_policies(scores, decisions[in_final], economics, clusters, replicates, bootstrap)
-    treat = decisions.loc[in_final, champion].to_numpy(dtype=bool)
-    summary = headline(champion, values[champion], len(ids), treat, economics, truth)
-    mu1 = read_column("data/nuisance.parquet", "mu1", ids)
-    cates = {name: read_column(f"data/cate/{name}.parquet", "cate", ids) for name in stage.learners()}
+    procedure = values.pop(PROCEDURE)
+    treat = decisions.loc[in_final, PROCEDURE].to_numpy(dtype=bool)
+    summary = headline(champion, procedure, len(ids), treat, economics, truth)
+    mu1 = read_unseen("data/nuisance.parquet", scored[in_final])["mu1"].to_numpy()
+    cates = {
+        name: read_unseen(f"data/cate/{name}.parquet", scored[in_final])["cate"].to_numpy() for name in stage.learners()
+    }
     policies = {name: policy_metrics(value) for name, value in values.items()}
     # The most that ranking can gain, where the truth is known.
     oracle = {"oracle": truth.effect} if truth is not None else {}
@@ -76,11 +83,6 @@ def main() -> None:
         f"champion {champion} earns {summary['profit_per_customer']:.5g} per customer "
         f"({summary['profit_ci_low']:.5g} to {summary['profit_ci_high']:.5g}) on {len(ids):,} final customers"
     )
-
-
-def read_column(path: str, column: str, ids: "pd.Series[str]") -> NDArray[np.float64]:
-    """One number of each of these customers."""
-    return read_for(path, ids)[column].to_numpy(np.float64)
 
 
 def read_truth(ids: "pd.Series[str]") -> Truth | None:

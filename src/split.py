@@ -1,7 +1,7 @@
 """Divide the customers into those who train, select and report, and learn the features' encoding from the first.
 
 reads   data/prepared/customers.parquet
-writes  data/split/{train,select,final}.parquet, models/encoder.json
+writes  data/split/{train,select,final}.parquet (customer_id, fold, segment), models/encoder.json
 """
 
 import pandas as pd
@@ -10,15 +10,17 @@ import stage
 from promotions.customers import feature_names
 from promotions.encoding import fit_encoder
 from promotions.errors import InputError
-from promotions.splitting import PARTS, assign_folds, assign_parts, clusters_of
+from promotions.splitting import PARTS, PROTOCOLS, assign_folds, assign_segments, clusters_of
+from promotions.validation import require_choice
 
 # With fewer no standard error means anything.
 LEAST_CLUSTERS = 10
 
 
 def main() -> None:
-    """Membership by a salted hash of the cluster; folds likewise."""
-    stage.section("split", known=("shares", "salt", "folds", "max_levels"))
+    """Membership by a salted hash of the cluster; folds and segments likewise."""
+    stage.section("split", known=("shares", "salt", "folds", "max_levels", "segments"))
+    protocol = require_choice(stage.params("evaluate", "protocol"), PROTOCOLS, "evaluate.protocol")
     shares, folds, salt = (
         stage.section("split", "shares"),
         stage.params("split", "folds"),
@@ -27,7 +29,7 @@ def main() -> None:
     max_levels = stage.whole_number("split", "max_levels", least=1)
     customers = stage.read_parquet("data/prepared/customers.parquet")
     clusters = clusters_of(customers["customer_id"], customers.get("cluster_id"))
-    part = assign_parts(clusters, shares, str(salt))
+    part, segment = assign_segments(clusters, protocol, shares, stage.params("split", "segments"), str(salt))
     fold = assign_folds(clusters, folds, str(salt))
     members = {name: part == name for name in PARTS}
     for name in PARTS:
@@ -35,15 +37,15 @@ def main() -> None:
         if arms < 2 or units < LEAST_CLUSTERS:
             raise InputError(
                 f"the {name} part has {units} customers or clusters and {arms} of 2 arms; {LEAST_CLUSTERS} or more and "
-                f"both arms are needed: raise split.shares.{name} or bring more customers"
+                "both arms are needed: "
+                + (f"raise split.shares.{name}" if protocol == "holdout" else "have fewer split.segments")
+                + " or bring more customers"
             )
     encoder = fit_encoder(customers[members["train"]], feature_names(customers), max_levels)
 
     for name in PARTS:
-        table = pd.DataFrame({"customer_id": customers["customer_id"][members[name]]})
-        if name == "train":
-            table["fold"] = fold[members[name]]
-        stage.write_parquet(f"data/split/{name}.parquet", table)
+        table = pd.DataFrame({"customer_id": customers["customer_id"], "fold": fold, "segment": segment})
+        stage.write_parquet(f"data/split/{name}.parquet", table[members[name]])
     stage.write_json("models/encoder.json", encoder.to_json())
     stage.say(", ".join(f"{name} {int(members[name].sum()):,}" for name in PARTS) + f"; {len(encoder.columns)} columns")
 

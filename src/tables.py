@@ -1,5 +1,7 @@
 """The tables that several stages read, joined in the canonical order of customers."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,10 +21,46 @@ def read_features() -> tuple[pd.DataFrame, NDArray[np.float64]]:
 
 
 def read_split(customer_id: "pd.Series[str]") -> pd.DataFrame:
-    """``part`` and ``fold`` (−1 outside train) of the customers, in their order."""
+    """``part``, ``fold`` and ``segment`` of the customers, in their order."""
     parts = [stage.read_parquet(f"data/split/{part}.parquet").assign(part=part) for part in PARTS]
-    members = aligned(pd.concat(parts), customer_id, "data/split")
-    return members[["part", "fold"]].fillna({"fold": -1}).astype({"fold": int})
+    return aligned(pd.concat(parts), customer_id, "data/split").drop(columns="customer_id")
+
+
+@dataclass(frozen=True)
+class Round:
+    """One fitting: customers of earlier segments train, those of segment ``number`` are predicted. Masks, (n,)."""
+
+    number: int
+    train: NDArray[np.bool_]
+    target: NDArray[np.bool_]
+
+
+def rounds_of(split: pd.DataFrame) -> list[Round]:
+    """The rounds that a split asks for: one with a holdout, one for each segment but the first if nested."""
+    segment = split["segment"].to_numpy()
+    return [Round(int(number), segment < number, segment == number) for number in np.unique(segment) if number > 0]
+
+
+def read_round(path: str, number: int, customer_id: "pd.Series[str]") -> pd.DataFrame:
+    """What round ``number`` left at ``path`` for these customers, in their order."""
+    table = stage.read_parquet(path)
+    return aligned(table[table["round"] == number], customer_id, f"{path}, round {number},")
+
+
+def read_unseen(path: str, scored: pd.DataFrame) -> pd.DataFrame:
+    """Of the table at ``path`` the rows of the scored customers, each from the round that had not seen it.
+
+    scored: ``customer_id`` and ``segment``.
+    """
+    table = stage.read_parquet(path)
+    rounds = scored["segment"].to_numpy()
+    found = [
+        aligned(table[table["round"] == number], scored["customer_id"][rounds == number], path).set_index(
+            np.flatnonzero(rounds == number)
+        )
+        for number in np.unique(rounds)
+    ]
+    return pd.concat(found).sort_index()
 
 
 def read_for(path: str, customer_id: "pd.Series[str]") -> pd.DataFrame:

@@ -48,6 +48,11 @@ class Economics:
         own = {name: frame[name].to_numpy(np.float64) for name in ("cost", "revenue") if name in frame.columns}
         return replace(self, cost=own.get("cost", self.cost), revenue=own.get("revenue", self.revenue))
 
+    def rows(self, chosen: NDArray[np.bool_]) -> "Economics":
+        """Those of some customers, where they differ between customers."""
+        own = {name: getattr(self, name) for name in ("cost", "revenue")}
+        return replace(self, **{name: value[chosen] if np.ndim(value) else value for name, value in own.items()})
+
     def at_ratio(self, ratio: float) -> "Economics":
         """With a cost of ``ratio`` times the revenue."""
         return replace(self, cost=ratio * self.revenue)

@@ -10,6 +10,7 @@ from promotions.errors import InputError
 from promotions.validation import require_share, require_whole
 
 PARTS = ("train", "select", "final")
+PROTOCOLS = ("holdout", "nested")
 
 
 def clusters_of(customer_id: Iterable[str], cluster_id: Iterable[str] | None) -> NDArray[np.object_]:
@@ -41,6 +42,26 @@ def assign_parts(clusters: Iterable[str], shares: Mapping[str, float], salt: str
     edges = np.cumsum([shares[part] for part in PARTS])[:-1]
     position = np.searchsorted(edges, hash_uniform(clusters, f"{salt}/part"), side="right")
     return np.asarray(PARTS, dtype=object)[position]
+
+
+def assign_segments(
+    clusters: Iterable[str], protocol: str, shares: Mapping[str, float], segments: int, salt: str
+) -> tuple[NDArray[np.object_], NDArray[np.int8]]:
+    """The part and the segment of each customer. Whatever is fitted for a segment sees earlier segments only.
+
+    holdout: parts as ``assign_parts``; train is segment 0, select and final are segment 1: one round of fitting.
+    nested: ``segments`` equal segments, and a round of fitting for each but the first. Segment 0 only trains, segment 1
+    selects (and trains later ones), every later segment reports, so that (segments − 2)/segments of all customers do.
+    Source: sequential validation, Wager (2024), "Sequential validation of treatment heterogeneity".
+
+    Customers of one cluster stay together. Raises InputError.
+    """
+    if protocol == "holdout":
+        part = assign_parts(clusters, shares, salt)
+        return part, (part != "train").astype(np.int8)
+    require_whole(segments, "split.segments", 3, 100)
+    segment = (hash_uniform(clusters, f"{salt}/segment") * segments).astype(np.int8)
+    return np.asarray(PARTS, dtype=object)[np.minimum(segment, 2)], segment
 
 
 def assign_folds(clusters: Iterable[str], folds: int, salt: str) -> NDArray[np.int8]:

@@ -27,6 +27,10 @@ class Scores:
         """Doubly robust score of the effect, Γ₁ − Γ₀, (n,)."""
         return np.asarray(self.dr[:, 1] - self.dr[:, 0])
 
+    def rows(self, chosen: NDArray[np.bool_]) -> "Scores":
+        """Those of some customers."""
+        return Scores(self.weight[chosen], self.ips[chosen], self.dr[chosen])
+
     def to_frame(self) -> pd.DataFrame:
         """Columns weight_0, weight_1, ips_0, …, dr_1."""
         arrays = {"weight": self.weight, "ips": self.ips, "dr": self.dr}

@@ -135,21 +135,6 @@ def evaluate_policies(
     return values
 
 
-def choose_champion(scores: Scores, decisions: pd.DataFrame, economics: Economics) -> str:
-    """The policy with the highest doubly robust profit on these customers.
-
-    Of equals (to nine digits) a constant before a rule, for what earns no more need not be explained; then by name.
-    Call it with customers other than those that the reported number comes from.
-    """
-    values = mean_profits(scores, decisions.to_numpy(dtype=bool), economics)
-    unit = max(float(np.abs(values).max()), np.finfo(float).tiny)
-    ranks = {
-        name: (-round(float(value) / unit, 9), name not in (TREAT_NONE, TREAT_ALL), name != TREAT_NONE, name)
-        for name, value in zip(decisions.columns, values, strict=True)
-    }
-    return str(min(ranks, key=ranks.__getitem__))
-
-
 def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
     low, high = np.quantile(resampled, LEVELS)
     return Estimate(float(value), float(low), float(high))

@@ -13,7 +13,6 @@ from promotions.evaluation.scores import Scores, make_scores
 from promotions.evaluation.value import (
     Estimate,
     PolicyValue,
-    choose_champion,
     evaluate_policies,
     mean_profits,
     self_normalised,
@@ -196,33 +195,6 @@ def test_intervals_are_wider_where_outcomes_correlate_within_clusters():
         assert width[0] > 1.8 * width[1]  # sqrt(5) ≈ 2.2 for perfect correlation
 
 
-def test_the_champion_earns_most():
-    scores, decisions, economics = draw_scores(9), draw_decisions(9), Economics(1.0, 40.0)
-    decisions["best"] = (scores.effect > 1 / 40).astype(int)
-    values = evaluate(scores, decisions, economics, replicates=2)
-    assert choose_champion(scores, decisions, economics) == "best"
-    assert values["best"].dr.value == max(value.dr.value for value in values.values())
-
-
-@pytest.mark.parametrize("order", [["b", "a", "c"], ["c", "b", "a"]])
-def test_of_equal_champions_the_first_by_name_wins_whatever_the_order_of_columns(order):
-    decisions = pd.DataFrame(dict.fromkeys(order, np.arange(60) % 2))
-    assert choose_champion(draw_scores(9), decisions, Economics(1.0, 40.0)) == "a"
-
-
 def test_same_generator_gives_the_same_bytes():
     first, second = (evaluate(draw_scores(2), draw_decisions(2), Economics(1.0, 40.0)) for _ in range(2))
     assert first == second
-
-
-def test_of_policies_that_earn_the_same_a_constant_is_chosen_and_nobody_before_everybody():
-    rng = np.random.default_rng(0)
-    outcome, treatment = rng.integers(0, 2, 400).astype(float), rng.integers(0, 2, 400).astype(np.int8)
-    scores = make_scores(outcome, treatment, np.full(400, 0.5), np.full(400, 0.4), np.full(400, 0.5))
-    nobody, everybody = np.zeros(400, dtype=int), np.ones(400, dtype=int)
-    same = {"a_rule.x": nobody, "treat_all": everybody, "treat_none": nobody}
-    assert choose_champion(scores, pd.DataFrame(same), Economics(1000.0, 1.0)) == "treat_none"
-    assert choose_champion(scores, pd.DataFrame(same | {"a_rule.x": everybody}), Economics(0.0, 0.0)) == "treat_none"
-    better = scores.effect > 0
-    chosen = choose_champion(scores, pd.DataFrame(same | {"a_rule.x": better.astype(int)}), Economics(0.0, 1.0))
-    assert chosen == "a_rule.x"

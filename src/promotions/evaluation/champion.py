@@ -1,0 +1,84 @@
+"""Choosing one policy of many, on other customers than those that the reported number comes from."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from promotions.economics import Economics
+from promotions.evaluation.scores import Scores
+from promotions.inference import clustered_error
+
+# Rules from the simplest to explain to the hardest; a rule that is not listed comes last.
+SIMPLICITY = ("treat_none", "treat_all", "groups", "tree", "threshold", "budget", "weighted")
+CONSTANTS = SIMPLICITY[:2]
+# Of the largest profit: what is left of equality after adding up.
+EQUAL = 1e-9
+
+
+def choose_champion(scores: Scores, decisions: pd.DataFrame, economics: Economics, clusters: NDArray[np.intp]) -> str:
+    """The simplest policy that earns no less than the best, up to one standard error of the difference.
+
+    With V the doubly robust profit per customer and b = argmax V: of the policies p with V_b − V_p ≤ se(V_b − V_p),
+    paired and cluster-robust, the simplest (the constants, then the rules in the order of ``SIMPLICITY``); of the
+    equally simple the one that earns most; of equals (to nine digits) the first by name. Source: the one-standard-error
+    rule of Breiman, Friedman, Olshen & Stone (1984), with the error of the difference.
+
+    decisions: n rows of 0/1, columns ``<rule>.<learner>``.  clusters: (n,) codes.
+    """
+    profits = economics.profits(scores.dr)
+    earned = np.where(decisions.to_numpy(dtype=bool), profits[:, [1]], profits[:, [0]])
+    values = earned.mean(axis=0)
+    unit = max(float(np.abs(values).max()), np.finfo(float).tiny)
+    best = int(np.argmax(values))
+    ranks = {}
+    for index, name in enumerate(decisions.columns):
+        lead = earned[:, best] - earned[:, index]
+        behind = float(lead.mean())
+        error = clustered_error((lead - behind) / len(lead), clusters)
+        if behind <= error + EQUAL * unit:
+            ranks[str(name)] = (
+                _simplicity(str(name)),
+                -round(float(values[index]) / unit, 9),
+                str(name) == "treat_all",
+                name,
+            )
+    return min(ranks, key=ranks.__getitem__)
+
+
+def champions_by_segment(
+    scores: Scores,
+    decisions: pd.DataFrame,
+    economics: Economics,
+    clusters: NDArray[np.intp],
+    part: NDArray[np.object_],
+    segment: NDArray[np.int8],
+) -> dict[int, str]:
+    """The champion of every reporting segment, chosen on ``select`` and on the reporting segments before it.
+
+    With a holdout there is one segment, and its champion is chosen on select. part, segment: (n,) of customers of
+    select and final.
+    """
+    chosen = {}
+    for number in np.unique(segment[part == "final"]):
+        earlier = (part == "select") | (segment < number)
+        _, codes = np.unique(clusters[earlier], return_inverse=True)
+        chosen[int(number)] = choose_champion(
+            scores.rows(earlier), decisions[earlier], economics.rows(earlier), codes.astype(np.intp)
+        )
+    return chosen
+
+
+def decisions_of(champions: dict[int, str], decisions: pd.DataFrame, segment: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """What the procedure decides: each customer as the champion of its segment says, (n,)."""
+    treat = np.zeros(len(decisions), dtype=bool)
+    for number, name in champions.items():
+        rows = segment == number
+        treat[rows] = decisions[name].to_numpy(dtype=bool)[rows]
+    return treat
+
+
+def _simplicity(policy: str) -> int:
+    rule = policy.partition(".")[0]
+    if rule in CONSTANTS:
+        return 0
+    return SIMPLICITY.index(rule) if rule in SIMPLICITY else len(SIMPLICITY)
