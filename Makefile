@@ -40,7 +40,7 @@ test: $(VENV)/.installed ## lint, types, and every test
 	@pytest
 
 bench-prepare: $(VENV)/.installed ## 45.8 million purchase rows to customer features, and against pandas (5 GB of disk)
-	@PYTHONPATH=src python benchmarks/prepare.py
+	@PYTHONPATH=src python -m benchmarks.prepare
 
 lock: ## pin every package again, with hashes (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

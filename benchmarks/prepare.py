@@ -4,7 +4,7 @@ Writes a simulated log of 45,786,568 rows as CSV (5 GB in a temporary folder, re
 in a process of its own, from CSV files to a table of features: `promotions.purchases` on all of it; and on its first
 quarter `promotions.purchases` (71 features) and pandas (the 26 features of the earlier study).
 
-    PYTHONPATH=src python benchmarks/prepare.py [rows]
+    PYTHONPATH=src python -m benchmarks.prepare [rows]
 """
 
 import json
@@ -24,7 +24,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from pandas_features import STUDY_FEATURES, read_folder, study_features
+from benchmarks.pandas_features import STUDY_FEATURES, read_folder, study_features
 from promotions.purchases import Settings, customer_features, find_file
 from promotions.purchases.features import CLIENTS, PRODUCTS, PURCHASES
 
@@ -84,7 +84,10 @@ WAYS = {"duckdb": duckdb_features, "pandas": pandas_features}
 def measured(way: str, folder: Path) -> dict[str, float]:
     """Seconds and peak memory of one way, in a process of its own, with the sums of its 26 features."""
     done = subprocess.run(
-        [sys.executable, __file__, "--measure", way, str(folder)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks.prepare", "--measure", way, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(done.stderr)

@@ -15,6 +15,7 @@ from promotions.economics import Economics
 from promotions.evaluation.champion import champions_by_segment, decisions_of
 from promotions.evaluation.curves import plot_tables
 from promotions.evaluation.scores import Scores
+from promotions.evaluation.segments import rank_within
 from promotions.evaluation.summary import Truth, headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import evaluate_policies
 from tables import aligned, codes_of_clusters, read_for, read_unseen
@@ -58,9 +59,12 @@ def main() -> None:
     # The most that ranking can gain, where the truth is known.
     oracle = {"oracle": truth.effect} if truth is not None else {}
     ranked = tqdm((cates | oracle).items(), desc="learners", leave=False)
-    learners = {name: learner_metrics(scores, cate, clusters, truth) for name, cate in ranked}
+    learners = {name: learner_metrics(scores, cate, clusters, truth, segment[in_final]) for name, cate in ranked}
+    places = cates
+    if len(champions) > 1:
+        places = {name: rank_within(cate, segment[in_final]) for name, cate in cates.items()}
     tables = plot_tables(
-        scores, values, champion, cates, mu1, economics, clusters, truth.means if truth is not None else None
+        scores, values, champion, cates, places, mu1, economics, clusters, truth.means if truth is not None else None
     )
     ratio, simulated = economics.ratio, roles["simulated"]
     pictures = {

@@ -94,12 +94,16 @@ def plot_tables(
     values: Mapping[str, PolicyValue],
     champion: str,
     cates: Mapping[str, NDArray[np.float64]],
+    places: Mapping[str, NDArray[np.float64]],
     treated_outcome: NDArray[np.float64],
     economics: Economics,
     clusters: NDArray[np.intp],
     truth: NDArray[np.float64] | None,
 ) -> dict[str, pd.DataFrame]:
-    """The frames above under the names of their files."""
+    """The frames above under the names of their files.
+
+    places: what ranks customers: the effects themselves, or places within segments (``segments.rank_within``).
+    """
     effect = scores.effect
     curve, table = (
         ratio_grid(economics, float(effect.mean()), multiples) for multiples in (CURVE_MULTIPLES, TABLE_MULTIPLES)
@@ -109,6 +113,6 @@ def plot_tables(
         "policy_values": value_table(values, champion),
         "profit_by_cost_ratio": profit_by_ratio(scores, cates, treated_outcome, economics, curve, truth),
         "profit_table": at_few_ratios[at_few_ratios["learner"] != TREAT_ALL],
-        "qini": qini_curves(effect, cates),
-        "uplift_by_decile": decile_uplifts(effect, cates, clusters),
+        "qini": qini_curves(effect, places),
+        "uplift_by_decile": decile_uplifts(effect, places, clusters),
     }

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from promotions.economics import Economics
 from promotions.evaluation import ranking
+from promotions.evaluation.heterogeneity import best_linear_predictor
 from promotions.evaluation.scores import Scores
+from promotions.evaluation.segments import rank_within
 from promotions.evaluation.value import PolicyValue
 
 # Per cent of the customers, the best first.
@@ -87,23 +89,37 @@ def headline(
 
 
 def learner_metrics(
-    scores: Scores, cate: NDArray[np.float64], clusters: NDArray[np.intp], truth: Truth | None
+    scores: Scores,
+    cate: NDArray[np.float64],
+    clusters: NDArray[np.intp],
+    truth: Truth | None,
+    segment: NDArray[np.integer] | None = None,
 ) -> dict[str, float]:
-    """One learner's entry in metrics/learners.json. Definitions: ``promotions.evaluation.ranking``.
+    """One learner's entry in metrics/learners.json. Definitions: ``promotions.evaluation.ranking``, ``heterogeneity``.
 
+    segment: whose prediction comes from which fit, if from several; a customer's rank is then its place in its segment.
     With the truth also its true uplift at each share; that of an oracle, who ranks by the truth, is the most there is.
     """
     effect = scores.effect
+    several = segment is not None and np.ptp(segment) > 0
+    priority = rank_within(cate, segment) if segment is not None and several else cate
+    linear = best_linear_predictor(effect, cate, clusters)
     metrics = {
-        **{f"uplift_at_{share}": ranking.uplift_at(effect, cate, share / 100) for share in SHARES},
-        "qini": ranking.qini(effect, cate, clusters).value,
-        **ranking.autoc(effect, cate, clusters).named("autoc"),
-        "calibration_slope": ranking.calibration_slope(effect, cate),
+        **{f"uplift_at_{share}": ranking.uplift_at(effect, priority, share / 100) for share in SHARES},
+        **ranking.qini(effect, priority, clusters).named("qini"),
+        "qini_p_value": ranking.qini_p_value(effect, priority, clusters),
+        **ranking.autoc(effect, priority, clusters).named("autoc"),
+        "autoc_p_value": ranking.autoc_p_value(effect, priority, clusters),
+        "auuc": ranking.auuc(effect, priority, clusters).value,
+        **linear.slope.named("calibration_slope"),
+        "calibration_slope_p_value": linear.p_value,
         "dr_score": ranking.dr_score(effect, cate),
     }
     if truth is not None:
         both_vary = np.ptp(cate) > 0 and np.ptp(truth.effect) > 0
         metrics["rmse"] = float(np.sqrt(np.mean((cate - truth.effect) ** 2)))
         metrics["correlation"] = float(np.corrcoef(cate, truth.effect)[0, 1]) if both_vary else 0.0
-        metrics |= {f"true_uplift_at_{share}": ranking.uplift_at(truth.effect, cate, share / 100) for share in SHARES}
+        metrics |= {
+            f"true_uplift_at_{share}": ranking.uplift_at(truth.effect, priority, share / 100) for share in SHARES
+        }
     return metrics

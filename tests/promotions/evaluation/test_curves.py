@@ -98,7 +98,7 @@ def test_the_files_agree_with_each_other_and_the_best_policy_comes_first(experim
     decisions = pd.DataFrame({"treat_all": 1, "treat_none": 0, "threshold.good": cates["good"] >= 0.25})
     values = evaluate_policies(experiment.scores, decisions, TODAY, np.arange(N), 200, np.random.default_rng(3))
     tables = plot_tables(
-        experiment.scores, values, "threshold.good", cates, truth.means[:, 1], TODAY, np.arange(N), truth.means
+        experiment.scores, values, "threshold.good", cates, cates, truth.means[:, 1], TODAY, np.arange(N), truth.means
     )
     assert set(tables) == {"policy_values", "profit_by_cost_ratio", "profit_table", "qini", "uplift_by_decile"}
     first = tables["policy_values"].iloc[0]

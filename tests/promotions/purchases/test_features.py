@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from pandas_features import STUDY_FEATURES, read_folder, study_features
+from benchmarks.pandas_features import STUDY_FEATURES, read_folder, study_features
 from promotions.errors import InputError
 from promotions.purchases import Features, Settings, customer_features, find_file
 from promotions.purchases.features import CLIENTS, PRODUCTS, PURCHASES

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from pandas_features import study_features
+from benchmarks.pandas_features import study_features
 from promotions.errors import InputError
 from promotions.sources import simulated
 from promotions.sources.simulated import CAMPAIGN_DATE, response_probabilities
