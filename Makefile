@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock clean bench-prepare
+.PHONY: help run test lint lock clean bench-prepare bench-evaluate bench-coverage bench-tree
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,15 @@ test: $(VENV)/.installed ## lint, types, and every test
 
 bench-prepare: $(VENV)/.installed ## 45.8 million purchase rows to customer features, and against pandas (5 GB of disk)
 	@PYTHONPATH=src python -m benchmarks.prepare
+
+bench-evaluate: $(VENV)/.installed ## the stage evaluate on 200,000 customers, and profit row by row
+	@PYTHONPATH=src python -m benchmarks.evaluate
+
+bench-coverage: $(VENV)/.installed ## do intervals cover, and does choosing flatter? (half an hour)
+	@PYTHONPATH=src python -m benchmarks.coverage
+
+bench-tree: $(VENV)/.installed ## the exact policy tree against econml's greedy one
+	@PYTHONPATH=src python -m benchmarks.tree
 
 lock: ## pin every package again, with hashes (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

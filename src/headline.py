@@ -1,6 +1,6 @@
 """Print the answer of the last run: what was found, what each policy earns, and where the rest is.
 
-reads   metrics/experiment.json, metrics/headline.json, metrics/policies.json
+reads   metrics/experiment.json, metrics/headline.json, metrics/policies.json, metrics/rules.json
 writes  nothing
 """
 
@@ -13,6 +13,7 @@ def main() -> None:
     """A small table for people; the numbers stand in metrics/."""
     experiment, headline = stage.read_json("metrics/experiment.json"), stage.read_json("metrics/headline.json")
     policies = {name: row for name, row in stage.read_json("metrics/policies.json").items() if isinstance(row, dict)}
+    rules = stage.read_json("metrics/rules.json")
     champion = headline["champion"]
     verdict = verdict_of(headline)
 
@@ -36,7 +37,9 @@ def main() -> None:
         )
     print(f"\n* The champion was chosen on other customers than the {headline['n_final']:,} behind these numbers;")
     print("  the table's best line was not, and flatters. P(loss): chance of earning less than by treating nobody.\n")
-    print(f"{verdict}\n")
+    for name, sentence in rules.items():
+        print(f"{name}: {sentence}.")
+    print(f"\n{verdict}\n")
     print("The answer: metrics/headline.json. Detail: metrics/policies.json, learners.json. Pictures: plots/*.png.")
 
 
@@ -44,7 +47,7 @@ def verdict_of(headline: dict[str, Any]) -> str:
     """One sentence on the champion's lead over the better of treating everybody and treating nobody."""
     if headline["champion"] in ("treat_all", "treat_none"):
         whom = "everybody" if headline["champion"] == "treat_all" else "nobody"
-        return f"Treat {whom}: on the customers that chose, no rule earned more."
+        return f"Treat {whom}: on the customers that chose, no rule earned more by a standard error."
     lift, low, high = (headline[f"lift_over_best_constant{end}"] for end in ("", "_ci_low", "_ci_high"))
     lead = f"{lift:+.4f} per customer (95 % interval {low:+.4f} to {high:+.4f})"
     what = (

@@ -24,4 +24,7 @@ def test_targeting_pays_only_if_the_whole_interval_says_so(low, high, verdict):
 
 @pytest.mark.parametrize(("champion", "whom"), [("treat_all", "everybody"), ("treat_none", "nobody")])
 def test_a_constant_champion_is_said_plainly(champion, whom):
-    assert verdict_of(headline(champion)) == f"Treat {whom}: on the customers that chose, no rule earned more."
+    assert (
+        verdict_of(headline(champion))
+        == f"Treat {whom}: on the customers that chose, no rule earned more by a standard error."
+    )

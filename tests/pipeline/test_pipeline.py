@@ -14,7 +14,9 @@ COSTS = ["policy", "evaluate"]
 
 
 def test_a_finished_pipeline_has_every_output_and_running_it_again_does_nothing(restored: Project) -> None:
-    assert set(restored.metrics()) == {"experiment.json", "headline.json", "policies.json", "learners.json"}
+    assert set(restored.metrics()) == {
+        f"{name}.json" for name in ("experiment", "headline", "policies", "learners", "rules")
+    }
     learners = yaml.safe_load((restored.folder / "params.yaml").read_text())["learners"]
     policies = [name for name in restored.metric("policies") if name not in ("source", "simulated")]
     rules = [f"{rule}.{learner}" for learner in learners for rule in ("threshold", "weighted")]

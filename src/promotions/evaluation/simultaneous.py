@@ -107,13 +107,13 @@ def multiplier_sums(
     symmetric, so like the normal intervals beside them the bands do not follow a skewness of the estimates.
 
     totals: (G, k).  Returns (replicates, k). Memory is bounded by drawing ``block`` signs at a time, which changes no
-    draw: every replicate takes whole bytes.
+    draw: every replicate takes whole words of 64 bits.
     """
     groups, columns = totals.shape
     result = np.empty((replicates, columns))
     if columns == 0 or groups == 0:
         return result
-    sums, size, row = totals.sum(axis=0), max(1, block // groups), -(-groups // 8)
+    sums, size, row = totals.sum(axis=0), max(1, block // groups), 8 * ceil(groups / 64)
     signs = np.empty((min(size, replicates), groups))
     for start in range(0, replicates, size):
         stop = min(start + size, replicates)

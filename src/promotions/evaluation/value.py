@@ -69,7 +69,8 @@ def mean_profits(scores: Scores, treat: NDArray[np.bool_], economics: Economics)
     treat: (n, policies) boolean.  Returns (policies,).
     """
     profits = economics.profits(scores.dr)
-    return np.where(treat, profits[:, [1]], profits[:, [0]]).mean(axis=0)
+    lead = profits[:, 1] - profits[:, 0]
+    return profits[:, 0].mean() + np.array([lead[column].sum() for column in treat.T]) / len(lead)
 
 
 def self_normalised(scores: Scores, treat: NDArray[np.bool_], economics: Economics) -> NDArray[np.float64]:
@@ -136,5 +137,6 @@ def evaluate_policies(
 
 
 def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
-    low, high = np.quantile(resampled, LEVELS)
+    # The (B + 1)·p-th of B resamples; the default would lie inside it and cover less.
+    low, high = np.quantile(resampled, LEVELS, method="weibull")
     return Estimate(float(value), float(low), float(high))

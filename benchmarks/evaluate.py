@@ -1,0 +1,125 @@
+"""The whole stage `evaluate` on 200,000 customers, 25 policies and 1,000 resamples; and profit row by row, as it was.
+
+Writes the stage's inputs (made-up scores, effects and decisions) into a temporary project, runs `src/evaluate.py`
+there as DVC would, and prints its time and peak memory. Beside it, the profit of one policy by a function of one row
+applied to every row of a table, as in the earlier study of X5, against the same number from arrays.
+
+    PYTHONPATH=src python -m benchmarks.evaluate [customers]
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from promotions.economics import Economics
+from promotions.evaluation.scores import Scores, make_scores
+from promotions.evaluation.value import mean_profits
+
+ROOT = Path(__file__).parents[1]
+CUSTOMERS, POLICIES, REPLICATES = 200_000, 25, 1000
+ECONOMICS = Economics(cost=1.0, revenue=40.0)
+
+
+def write_inputs(folder: Path, customers: int) -> tuple[pd.DataFrame, Scores, pd.DataFrame]:
+    """What the earlier stages would have left; the reporting customers' table, scores and decisions."""
+    rng = np.random.default_rng(4)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["evaluate"]["replicates"] = REPLICATES
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    size = customers + customers // 2
+    ids = pd.Series([f"{number:09d}" for number in range(size)])
+    part = np.where(np.arange(size) < customers, "final", "select")
+    treatment = rng.integers(2, size=size).astype(np.int8)
+    means = np.column_stack([rng.uniform(0.3, 0.8, size), np.zeros(size)])
+    means[:, 1] = np.clip(means[:, 0] + rng.normal(0.03, 0.05, size), 0.01, 0.99)
+    outcome = (rng.random(size) < means[np.arange(size), treatment]).astype(float)
+    mu = means + rng.normal(0, 0.05, means.shape)
+    scores = make_scores(outcome, treatment, np.full(size, 0.5), mu[:, 0], mu[:, 1])
+    effect = means[:, 1] - means[:, 0]
+    learners = list(params["learners"])
+    effects = {name: effect + rng.normal(0, 0.02 * (k + 1), size) for k, name in enumerate(learners)}
+    decisions = pd.DataFrame({"treat_all": np.ones(size, np.int8), "treat_none": np.zeros(size, np.int8)})
+    for number in range(POLICIES - 2):
+        name = f"{'threshold' if number < len(learners) else 'weighted'}.learner_{number}"
+        decisions[name] = (effect + rng.normal(0, 0.01 * (number + 1), size) > ECONOMICS.ratio).astype(np.int8)
+    table = pd.DataFrame({"customer_id": ids, "treatment": treatment, "outcome": outcome, "propensity": 0.5})
+    named = pd.DataFrame({"customer_id": ids, "part": part, "segment": np.int8(1)})
+    files = {
+        "data/prepared/customers.parquet": table,
+        "data/scores.parquet": pd.concat([named, scores.to_frame()], axis=1),
+        "data/policy/decisions.parquet": pd.concat([ids.rename("customer_id"), decisions], axis=1),
+        "data/nuisance.parquet": pd.DataFrame({"round": 1, "customer_id": ids, "mu0": mu[:, 0], "mu1": mu[:, 1]}),
+        "data/truth/customers.parquet": pd.DataFrame({"customer_id": ids, "mu0": means[:, 0], "tau": effect}),
+        **{
+            f"data/cate/{name}.parquet": pd.DataFrame({"round": 1, "customer_id": ids, "cate": cate})
+            for name, cate in effects.items()
+        },
+    }
+    for name, frame in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(folder / name)
+    (folder / "data/prepared/roles.json").write_text('{"source": "benchmark", "simulated": true}')
+    final = part == "final"
+    return table[final], scores.rows(final), decisions[final]
+
+
+def profit_of_row(row: pd.Series) -> float:
+    """Profit of one customer by inverse propensity, as a notebook writes it."""
+    if row["policy"] == row["treatment"]:
+        chance = row["propensity"] if row["treatment"] == 1 else 1 - row["propensity"]
+        return float((row["outcome"] * 40.0 - row["treatment"] * 1.0) / chance)
+    return 0.0
+
+
+def main(customers: int) -> None:
+    """Measure and print."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-evaluate-"))
+    try:
+        table, scores, decisions = write_inputs(folder, customers)
+        clock = ["/usr/bin/env", "time", "-f", "%e %M"] if shutil.which("time") else []
+        start = time.perf_counter()
+        done = subprocess.run(
+            [*clock, sys.executable, str(ROOT / "src" / "evaluate.py")],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seconds = time.perf_counter() - start
+        if done.returncode:
+            sys.exit(done.stderr)
+        peak = f", {int(done.stderr.split()[-1]) / 1024:,.0f} MB" if clock else ""
+        print(
+            f"evaluate: {customers:,} customers, {POLICIES} policies, {REPLICATES:,} resamples: {seconds:.1f} s{peak}"
+        )
+    finally:
+        shutil.rmtree(folder)
+
+    one = table.assign(policy=decisions["threshold.learner_0"])
+    start = time.perf_counter()
+    by_row = one.apply(profit_of_row, axis=1).mean()
+    slow = time.perf_counter() - start
+    treat = decisions[["threshold.learner_0"]].to_numpy(dtype=bool)
+    by_ips = Scores(scores.weight, scores.ips, scores.ips)
+    repeats = 20
+    start = time.perf_counter()
+    for _ in range(repeats):
+        by_array = mean_profits(by_ips, treat, ECONOMICS)[0]
+    fast = (time.perf_counter() - start) / repeats
+    print(f"profit of one policy, row by row {slow:.2f} s, on arrays {fast:.4f} s: {slow / fast:,.0f} times as fast")
+    print(
+        f"by inverse propensity: row by row {by_row:.4f}, on arrays {by_array:.4f} (a contact's cost is known, not weighted)"
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else CUSTOMERS)

@@ -1,0 +1,175 @@
+"""One estimate of the effect out of those of several learners, by their doubly robust loss.
+
+A mixture ĉ_w(x) = Σ_k w_k ĉ_k(x), w ≥ 0, Σ w_k = 1, of the learners and of one candidate more, the constant mean
+effect: where no learner knows better than the mean, the mixture need not pretend to.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from promotions.errors import InputError
+from promotions.inference import Z_95, clustered_error
+from promotions.validation import require_choice
+
+METHODS = STACKING, Q_AGGREGATION = "stacking", "q_aggregation"
+CONSTANT = "constant"
+# Of the largest mean square of an effect. It makes the weights unique (learners that say the same share theirs) and
+# can cost no more than this much of the loss.
+RIDGE = 1e-8
+NEGLIGIBLE = 1e-12
+# A candidate: far more than are taken, for a loop that has to end.
+MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A mixture of learners.
+
+    weights: by learner, and under ``constant`` that of the mean effect; they are not negative and sum to 1.
+    mean_effect: E Γ on the training customers.  table: ``candidate, weight, excess_loss, ci_low, ci_high``, heaviest
+    first: by how much a candidate's loss mean (Γ − ĉ)² exceeds the mixture's, with its cluster-robust 95 % interval for
+    given weights. It is from the customers that the weights were chosen by, so a little too kind to the mixture.
+    """
+
+    method: str
+    weights: dict[str, float]
+    mean_effect: float
+    table: pd.DataFrame
+
+    @property
+    def intercept(self) -> float:
+        """What the constant contributes to every prediction."""
+        return self.weights[CONSTANT] * self.mean_effect
+
+    def predict(self, cates: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Σ_k w_k ĉ_k + intercept.
+
+        cates: (m,) by learner. A learner of weight 0 may be absent.  Returns (m,).  Raises InputError.
+        """
+        used = {name: weight for name, weight in self.weights.items() if weight > 0 and name != CONSTANT}
+        absent = [name for name in used if name not in cates]
+        if absent:
+            raise InputError(f"ensemble: the effects of {absent[0]} are missing; expected {', '.join(used)}")
+        if not len(cates):
+            raise InputError("ensemble: expected the effects of a learner, to know how many customers there are")
+        mixture = np.full(len(next(iter(cates.values()))), self.intercept)
+        for name, weight in used.items():
+            mixture += weight * np.asarray(cates[name], dtype=np.float64)
+        return mixture
+
+
+def stack(
+    cates: NDArray[np.float64],
+    effect_scores: NDArray[np.float64],
+    clusters: NDArray[np.intp],
+    names: Sequence[str],
+    *,
+    method: str,
+) -> Ensemble:
+    """Weights of the learners that make the loss of their mixture small, L(c) = mean (Γ_i − c_i)².
+
+    ``stacking`` minimises L(ĉ_w): the best mixture.  Wolpert (1992), Breiman (1996); of effects: Han & Wu (2022).
+    ``q_aggregation`` minimises ½ L(ĉ_w) + ½ Σ_k w_k L(ĉ_k) = L(ĉ_w) + ½ Σ_k w_k mean (ĉ_k − ĉ_w)²: almost as good as
+    the best *single* candidate, at the fastest rate, as no choice of one is; it mixes only where candidates are about
+    equally good.  Lecué & Rigollet (2014); of effects: Lan & Syrgkanis (2023), "Causal Q-aggregation for CATE model
+    selection".
+
+    cates: (n, k) *out-of-fold* effects of training customers (in-sample ones would give the weight to whoever overfits
+    most); the weights also serve the learners fitted to all of them.  effect_scores: (n,) Γ, doubly robust with
+    cross-fitted outcome models.  clusters: (n,) codes, for the intervals of the table.  names: of the k learners.
+    method: one of ``METHODS``.  Neither the order of rows nor that of learners matters.  Raises InputError.
+    """
+    require_choice(method, METHODS, "ensemble.method")
+    cates, scores = np.asarray(cates, dtype=np.float64), np.asarray(effect_scores, dtype=np.float64)
+    if cates.ndim != 2 or not cates.size or scores.shape != cates.shape[:1] or len(clusters) != len(cates):
+        raise InputError(
+            "ensemble: expected effects (customers, learners), and a score and a cluster for each customer, got the "
+            f"shapes {cates.shape}, {scores.shape} and {np.shape(clusters)}"
+        )
+    if len(names) != cates.shape[1] or len({*names, CONSTANT}) <= len(names):
+        raise InputError(
+            f"ensemble: expected {cates.shape[1]} different names of learners, none of them {CONSTANT!r}, "
+            f"got {', '.join(names)}"
+        )
+    wrong = [name for name, column in zip(names, cates.T, strict=True) if not np.isfinite(column).all()]
+    if wrong or not np.isfinite(scores).all():
+        raise InputError(f"ensemble: {wrong[0] if wrong else 'a score'} is not finite for some customer")
+
+    mean_effect = float(scores.mean())
+    # By name, so that the order in which learners are listed changes not a bit.
+    by_name = sorted(range(len(names)), key=lambda k: names[k])
+    candidates = [*(names[k] for k in by_name), CONSTANT]
+    # From the mean effect: the weights sum to 1, so it cancels, and with it the digits that it would have cost.
+    from_mean = np.column_stack([cates[:, by_name] - mean_effect, np.zeros(len(cates))])
+    # What is left of an exact zero after subtracting tells learners apart that say the same.
+    from_mean[np.abs(from_mean) <= NEGLIGIBLE * np.abs(scores).max()] = 0.0
+    products, explained = from_mean.T @ from_mean / len(cates), from_mean.T @ (scores - mean_effect) / len(cates)
+    # Both losses are, but for a constant, ½ w'Gw − a'w.
+    aim = explained if method == STACKING else 2 * explained - np.diag(products) / 2
+    solution = _minimise_on_simplex(products, aim)
+
+    weights = dict(zip(candidates, map(float, solution), strict=True))
+    surprise = (scores - mean_effect) - from_mean @ solution
+    rows = []
+    for name, column in zip(candidates, from_mean.T, strict=True):
+        excess = (scores - mean_effect - column) ** 2 - surprise**2
+        mean = float(excess.mean())
+        error = clustered_error((excess - mean) / len(excess), clusters)
+        rows.append((name, weights[name], mean, mean - Z_95 * error, mean + Z_95 * error))
+    table = pd.DataFrame(rows, columns=["candidate", "weight", "excess_loss", "ci_low", "ci_high"])
+    return Ensemble(
+        method=method,
+        weights={name: weights[name] for name in (*names, CONSTANT)},
+        mean_effect=mean_effect,
+        table=table.sort_values(["weight", "candidate"], ascending=[False, True], ignore_index=True),
+    )
+
+
+def _minimise_on_simplex(products: NDArray[np.float64], aim: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The minimum of ½ w'Gw − a'w over w ≥ 0, Σ w = 1.
+
+    Primal active-set method, Nocedal & Wright (2006), alg. 16.3: from the best single candidate on, the candidate whose
+    weight lowers the loss most joins, and the loss is minimised over those that have joined; who would get a negative
+    weight leaves. It ends, after finitely many steps, where no candidate lowers the loss: at the minimum, of which a
+    ridge makes sure that there is only one.
+
+    products: (k, k) G.  aim: (k,) a.  Returns (k,).
+    """
+    size = len(aim)
+    scale = max(float(np.diag(products).max()), np.finfo(float).tiny)
+    quadratic, linear = products / scale + RIDGE * np.eye(size), aim / scale
+    best = int(np.argmin(np.diag(quadratic) / 2 - linear))
+    weights = np.zeros(size)
+    weights[best] = 1.0
+    free, joining = weights > 0, best
+    for _ in range(MOST_STEPS * size):
+        inside = np.flatnonzero(free)
+        system = np.ones((len(inside) + 1, len(inside) + 1))
+        system[:-1, :-1], system[-1, -1] = quadratic[np.ix_(inside, inside)], 0.0
+        wanted = np.zeros(size)
+        wanted[inside] = np.linalg.solve(system, np.append(linear[inside], 1.0))[:-1]
+        leaving = free & (wanted < 0)
+        if leaving.any():
+            # As far towards the minimum as all weights stay 0 or more; the first that would not is held there.
+            room = np.full(size, np.inf)
+            room[leaving] = weights[leaving] / (weights[leaving] - wanted[leaving])
+            first = int(np.argmin(room))
+            if first == joining and weights[first] == 0:
+                # The way down that it promised is shorter than the digits reach.
+                return weights / weights.sum()
+            weights += room[first] * (wanted - weights)
+            weights[first], free[first] = 0.0, False
+            weights = np.maximum(weights, 0.0)
+            continue
+        weights = wanted
+        gradient = quadratic @ weights - linear
+        slope = np.where(free, 0.0, gradient - weights @ gradient)
+        joining = int(np.argmin(slope))
+        if slope[joining] >= -NEGLIGIBLE * (1 + np.abs(linear).max()):
+            return weights / weights.sum()
+        free[joining] = True
+    raise RuntimeError(f"the weights of {size} candidates were not found in {MOST_STEPS * size} steps")

@@ -1,0 +1,280 @@
+"""Treat whole groups of customers: bins of age, tenure, a predicted outcome, or the levels of a category.
+
+The coarse personalisation that every marketer tries first. It has few decisions to learn, so it errs little by chance,
+and it can be told in one sentence.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from promotions.encoding import as_numbers, is_number
+from promotions.errors import InputError
+from promotions.validation import require_choice, require_number, require_whole
+
+RULES = MEAN, LOWER_BOUND = "mean", "lower_bound"
+NUMBER, CATEGORY = "number", "category"
+RANGE, LEVEL, POOL, MISSING = "range", "level", "pool", "missing"
+# Training customers: a smaller bin is widened, a smaller level is pooled. The mean gain of fewer is mostly luck.
+LEAST_CUSTOMERS = 30
+
+
+@dataclass(frozen=True)
+class Group:
+    """Customers who are decided upon together.
+
+    kind: ``range`` of numbers, of which low and high are the smallest and the largest in training; ``level`` of a
+    category; ``pool`` of rare levels; ``missing``.  levels: of a level or a pool.  mean_gain: mean profit of treating
+    over not treating in training, with its 95 % interval; ci_low and ci_high are None for a single cluster.
+    """
+
+    kind: str
+    low: float | None = None
+    high: float | None = None
+    levels: tuple[str, ...] = ()
+    customers: int = 0
+    mean_gain: float = 0.0
+    ci_low: float | None = None
+    ci_high: float | None = None
+    treat: bool = False
+
+
+@dataclass(frozen=True)
+class GroupPolicy:
+    """Which groups to treat.
+
+    kind: ``number`` or ``category``, what the column held in training.  groups: ranges in ascending order, or levels
+    by name and their pool; the missing last.
+    """
+
+    kind: str
+    groups: tuple[Group, ...]
+
+    def decide(self, values: ArrayLike) -> NDArray[np.bool_]:
+        """Whether to treat each customer by the group of its value, (m,) → (m,).
+
+        A number between two ranges belongs to the lower one, a number beyond all to the outermost. A level that was not
+        there in training belongs to the pool of rare ones. Who belongs to no group is not treated: a new level where
+        there is no pool, a missing value where none was missing.  Raises InputError if numbers come where training had
+        categories, or the reverse.
+        """
+        column = _as_column(values)
+        if _kind_of(column) != self.kind and not column.isna().all():
+            raise InputError(
+                f"policy.groups: the column holds {column.dtype} where training had a {self.kind}; "
+                "give it the type that it had in training"
+            )
+        # Position −1 is who belongs to no group.
+        treat = np.array([*(group.treat for group in self.groups), False])
+        return treat[_place(self.groups, column)]
+
+    def table(self) -> pd.DataFrame:
+        """``group, from, to, customers, mean_gain, ci_low, ci_high, treat``, one row a group, from training customers.
+
+        The intervals are two-sided and of 95 %, whichever the rule. Groups were chosen by the same numbers: what the
+        treated ones are worth has to be measured on other customers.
+        """
+        rows = [
+            (_label(self.groups, index, index), g.low, g.high, g.customers, g.mean_gain, g.ci_low, g.ci_high, g.treat)
+            for index, g in enumerate(self.groups)
+        ]
+        columns = ["group", "from", "to", "customers", "mean_gain", "ci_low", "ci_high", "treat"]
+        return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("from", "to", *columns[4:7]), np.float64))
+
+    def sentence(self, name: str) -> str:
+        """The rule in words, such as ``treat where age is 45 to 61 or 71 and more``.  name: of the column."""
+        if all(group.treat for group in self.groups):
+            return "treat everybody"
+        if not any(group.treat for group in self.groups):
+            return "treat nobody"
+        known = [group for group in self.groups if group.kind != MISSING]
+        if known and all(group.treat for group in known):
+            return f"treat where {name} is known"
+        runs: list[tuple[int, int]] = []
+        for index, group in enumerate(self.groups):
+            if group.treat and group.kind == RANGE and runs and runs[-1][1] == index - 1:
+                runs[-1] = (runs[-1][0], index)
+            elif group.treat:
+                runs.append((index, index))
+        parts = [_label(self.groups, *run) for run in runs]
+        listed = ", ".join(parts[:-1])
+        return f"treat where {name} is {f'{listed} or {parts[-1]}' if listed else parts[-1]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """A document from which ``from_json`` makes the same policy."""
+        return {
+            "kind": self.kind,
+            "groups": [{**asdict(group), "levels": list(group.levels)} for group in self.groups],
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "GroupPolicy":
+        """The policy that ``to_json`` described."""
+        groups = (Group(**{**group, "levels": tuple(group["levels"])}) for group in document["groups"])
+        return cls(document["kind"], tuple(groups))
+
+
+def fit_groups(
+    values: ArrayLike,
+    gain_scores: NDArray[np.float64],
+    clusters: NDArray[np.intp],
+    *,
+    bins: int,
+    rule: str,
+    level: float = 0.9,
+    least: int = LEAST_CUSTOMERS,
+) -> GroupPolicy:
+    """Which groups of a column's values earn more treated than not, learned from training customers.
+
+    In group g, m_g = mean(Γ_i) and se_g² = K/(K−1) · Σ_k (Σ_{i in k} (Γ_i − m_g))² / n_g² over its K clusters k.
+    ``mean`` treats where m_g > 0; ``lower_bound`` where m_g − t·se_g > 0, t the quantile ``level`` of Student's t with
+    K − 1 degrees: with that probability the group truly gains. A group of one cluster has no bound and is not treated.
+    Sources: ``mean`` is the conditional empirical success rule of Manski (2004), with the doubly robust scores of Athey
+    & Wager (2021); a one-sided test as a rule: Tetenov (2012).
+
+    values: (n,) numbers, booleans or dates, cut into ``bins`` groups of about equal size, or levels of a category, a
+    group each. Equal values stay together, so there may be fewer groups and unequal ones; as few values as ``bins`` are
+    a group each. A bin with fewer than ``least`` customers is widened; such levels are pooled. Missing values are a
+    group however few they are.
+    gain_scores: (n,) Γ, doubly robust scores of the profit of treating over not treating.  clusters: (n,) codes.
+    The order of rows changes nothing.  Raises InputError.
+    """
+    require_whole(bins, "policy.groups.bins", 1)
+    require_choice(rule, RULES, "policy.groups.rule")
+    require_number(level, "policy.groups.level", 0.5, 1, high_open=True)
+    require_whole(least, "policy.groups.least", 1)
+    column, gain = _as_column(values), np.asarray(gain_scores, dtype=np.float64)
+    if not len(column) == len(gain) == len(clusters) or gain.ndim != 1 or not len(gain):
+        raise InputError(
+            "policy.groups: expected one value, one gain and one cluster for each of at least one customer, got "
+            f"{len(column):,} values, gains of shape {gain.shape} and {len(clusters):,} clusters"
+        )
+    if not np.isfinite(gain).all():
+        raise InputError(f"policy.groups: {int((~np.isfinite(gain)).sum()):,} gains are not finite; expected numbers")
+    kind = _kind_of(column)
+    groups = _ranges(as_numbers(column), bins, least) if kind == NUMBER else _levels(column, least)
+    codes = _place(groups, column)
+    if (codes < 0).any():
+        groups.append(Group(MISSING))
+        codes = _place(groups, column)
+    return GroupPolicy(kind, tuple(_measured(groups, codes, gain, np.asarray(clusters), rule, level)))
+
+
+def _ranges(values: NDArray[np.float64], bins: int, least: int) -> list[Group]:
+    """Ranges of the known values, of about equal numbers of customers.
+
+    Each takes its part of the customers that are left, so that a heavy value (say, 0) leaves no group empty or tiny.
+    """
+    # Adding 0 makes one of −0 and 0, which are equal but are not written alike.
+    known, counts = np.unique(values[~np.isnan(values)] + 0.0, return_counts=True)
+    total = np.concatenate([[0], np.cumsum(counts)])
+    starts: list[int] = []
+    start = 0
+    while start < len(known):
+        if starts and total[-1] - total[start] < least:
+            break
+        parts = min(bins - len(starts), len(known) - start)
+        aim = total[start] + (total[-1] - total[start]) / parts
+        stop = int(np.searchsorted(total, aim))
+        # The nearer of the two borders around the aim, the lower one of equals.
+        stop -= int(aim - total[stop - 1] <= total[stop] - aim)
+        enough = int(np.searchsorted(total, min(total[start] + least, total[-1])))
+        starts.append(start)
+        start = max(min(stop, len(known) - parts + 1), start + 1, enough)
+    return [Group(RANGE, float(known[a]), float(known[b - 1])) for a, b in pairwise([*starts, len(known)])]
+
+
+def _levels(column: "pd.Series[Any]", least: int) -> list[Group]:
+    counts = column.dropna().astype("string").value_counts()
+    names = sorted(str(name) for name in counts.index)
+    rare = tuple(name for name in names if counts[name] < least)
+    groups = [Group(LEVEL, levels=(name,)) for name in names if counts[name] >= least]
+    return [*groups, Group(POOL, levels=rare)] if rare else groups
+
+
+def _place(groups: Sequence[Group], column: "pd.Series[Any]") -> NDArray[np.intp]:
+    """The position of each row's group; −1 for none."""
+    places = {group.kind: index for index, group in enumerate(groups)}
+    absent = places.get(MISSING, -1)
+    lows = [group.low for group in groups if group.low is not None]
+    if lows and _kind_of(column) == NUMBER:
+        values = as_numbers(column)
+        found = np.maximum(np.searchsorted(lows, values, side="right") - 1, 0)
+        return np.where(np.isnan(values), absent, found)
+    level_of = {name: index for index, group in enumerate(groups) for name in group.levels}
+    codes, names = pd.factorize(column.astype("string"))
+    by_name = [level_of.get(str(name), places.get(POOL, -1)) for name in names]
+    # factorize gives −1, the last place, to missing values.
+    return np.array([*by_name, absent], dtype=np.intp)[codes]
+
+
+def _measured(
+    groups: Iterable[Group],
+    codes: NDArray[np.intp],
+    gain: NDArray[np.float64],
+    clusters: NDArray[np.intp],
+    rule: str,
+    level: float,
+) -> list[Group]:
+    """The groups with their customers, gains and decisions."""
+    # Sums in an order that is not that of the rows: a mean near 0 keeps its sign, whoever comes first.
+    order = np.lexsort((gain, clusters, codes))
+    codes, gain, clusters = codes[order], gain[order], clusters[order]
+    customers = np.bincount(codes)
+    mean = np.bincount(codes, gain) / customers
+    first = np.flatnonzero(np.concatenate([[True], (np.diff(codes) != 0) | (np.diff(clusters) != 0)]))
+    by_cluster = np.add.reduceat(gain - mean[codes], first)
+    number = np.bincount(codes[first])
+    freedom = np.where(number > 1, number - 1, np.nan)
+    error = np.sqrt(number / freedom * np.bincount(codes[first], by_cluster**2)) / customers
+    margin = stats.t.ppf(0.975, freedom) * error
+    # Not a number, where a group has no bound, is not above 0.
+    treat = mean > 0 if rule == MEAN else mean - stats.t.ppf(level, freedom) * error > 0
+    return [
+        replace(
+            group,
+            customers=int(customers[index]),
+            mean_gain=float(mean[index]),
+            ci_low=float(mean[index] - margin[index]) if number[index] > 1 else None,
+            ci_high=float(mean[index] + margin[index]) if number[index] > 1 else None,
+            treat=bool(treat[index]),
+        )
+        for index, group in enumerate(groups)
+    ]
+
+
+def _as_column(values: ArrayLike) -> "pd.Series[Any]":
+    column: pd.Series[Any] = values if isinstance(values, pd.Series) else pd.Series(np.asarray(values))
+    return column.infer_objects()
+
+
+def _kind_of(column: "pd.Series[Any]") -> str:
+    return NUMBER if is_number(column) else CATEGORY
+
+
+def _label(groups: Sequence[Group], start: int, stop: int) -> str:
+    """What the group ``start`` is called, or the ranges from ``start`` to ``stop`` together."""
+    first, final = groups[start], groups[stop]
+    if first.low is None or final.high is None:
+        return {LEVEL: ", ".join(first.levels), POOL: "any other level", MISSING: "missing"}[first.kind]
+    if first.low == final.high:
+        return _number(first.low)
+    # Between the whole numbers 61 and 62 there is nobody, so the end may be named; of others the next beginning is.
+    whole = all(end is None or end.is_integer() for group in groups for end in (group.low, group.high))
+    above = [group.low for group in groups if group.low is not None and group.low > final.high]
+    if not above:
+        return f"{_number(first.low)} and more" if start else f"{_number(first.low)} to {_number(final.high)}"
+    end = _number(final.high) if whole else f"below {_number(above[0])}"
+    if start == 0:
+        return f"up to {end}" if whole else end
+    return f"{_number(first.low)} to {end}"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
