@@ -18,7 +18,7 @@ from promotions.evaluation.scores import Scores
 from promotions.evaluation.segments import rank_within
 from promotions.evaluation.summary import Truth, headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import evaluate_policies
-from tables import aligned, codes_of_clusters, read_for, read_unseen
+from tables import ENSEMBLE, aligned, codes_of_clusters, read_for, read_unseen
 
 # The champion of each customer's segment: with a holdout one policy, nested the one chosen before its segment was seen.
 PROCEDURE = "procedure"
@@ -53,7 +53,8 @@ def main() -> None:
     summary = headline(champion, procedure, len(ids), treat, economics, truth)
     mu1 = read_unseen("data/nuisance.parquet", scored[in_final])["mu1"].to_numpy()
     cates = {
-        name: read_unseen(f"data/cate/{name}.parquet", scored[in_final])["cate"].to_numpy() for name in stage.learners()
+        name: read_unseen(f"data/cate/{name}.parquet", scored[in_final])["cate"].to_numpy()
+        for name in (*stage.learners(), ENSEMBLE)
     }
     policies = {name: policy_metrics(value) for name, value in values.items()}
     # The most that ranking can gain, where the truth is known.

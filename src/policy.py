@@ -15,11 +15,10 @@ import stage
 from promotions.customers import feature_names
 from promotions.economics import Economics
 from promotions.encoding import Encoder
-from promotions.evaluation.scores import make_scores
 from promotions.policies import Audience, decide
 from promotions.policies.direct import DirectRules, Population
 from promotions.policies.weighted import WeightedClassifier
-from tables import Round, codes_of_clusters, read_features, read_round, read_split, rounds_of
+from tables import ENSEMBLE, Round, codes_of_clusters, read_features, read_round, read_split, rounds_of, scores_with
 
 
 def main() -> None:
@@ -32,7 +31,7 @@ def main() -> None:
     frame, features = read_features()
     ids = frame["customer_id"]
     split = read_split(ids)
-    rounds, names = rounds_of(split), stage.learners()
+    rounds, names = rounds_of(split), [*stage.learners(), ENSEMBLE]
 
     def audiences(each: Round, learner: str) -> tuple[Audience, Audience]:
         pair = []
@@ -49,14 +48,7 @@ def main() -> None:
     def gain_scores(each: Round) -> NDArray[np.float64]:
         mu = read_round("data/nuisance.parquet", each.number, ids[each.train])
         train = frame[each.train]
-        scores = make_scores(
-            train["outcome"].to_numpy(),
-            train["treatment"].to_numpy(),
-            train["propensity"].to_numpy(),
-            mu["mu0"].to_numpy(),
-            mu["mu1"].to_numpy(),
-        )
-        profits = economics.of_customers(train).profits(scores.dr)
+        profits = economics.of_customers(train).profits(scores_with(train, mu).dr)
         return np.asarray(profits[:, 1] - profits[:, 0])
 
     columns = Encoder.from_json(stage.read_json("models/encoder.json")).columns

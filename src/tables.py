@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 import stage
 from promotions.encoding import Encoder
 from promotions.errors import InputError
+from promotions.evaluation.scores import Scores, make_scores
 from promotions.inference import cluster_codes
 from promotions.splitting import PARTS, clusters_of
+
+# The learners' mixture: effects of its own, and no entry under `learners`.
+ENSEMBLE = "ensemble"
 
 
 def read_features() -> tuple[pd.DataFrame, NDArray[np.float64]]:
@@ -75,6 +79,17 @@ def aligned(table: pd.DataFrame, customer_id: "pd.Series[str]", name: str) -> pd
     if strangers:
         raise InputError(f"{name} lacks {strangers:,} of {len(customer_id):,} customers; run `dvc repro`")
     return table.iloc[positions].reset_index(drop=True)
+
+
+def scores_with(customers: pd.DataFrame, mu: pd.DataFrame) -> Scores:
+    """Scores of these customers from their predictions ``mu0`` and ``mu1``, in their order."""
+    return make_scores(
+        customers["outcome"].to_numpy(),
+        customers["treatment"].to_numpy(),
+        customers["propensity"].to_numpy(),
+        mu["mu0"].to_numpy(),
+        mu["mu1"].to_numpy(),
+    )
 
 
 def codes_of_clusters(customers: pd.DataFrame) -> NDArray[np.intp]:

@@ -62,7 +62,7 @@ class Project:
         pipeline = self.folder / "dvc.yaml"
         lines = pipeline.read_text().splitlines()
         rows = [line for line in lines if "- data/cate/" in line and "${key}" not in line]
-        gone = {line for line in rows if Path(line.split("- ")[1]).stem not in kept}
+        gone = {line for line in rows if Path(line.split("- ")[1]).stem not in (*kept, "ensemble")}
         pipeline.write_text("\n".join(line for line in lines if line not in gone) + "\n")
 
     def metrics(self) -> dict[str, bytes]:

@@ -52,10 +52,10 @@ def test_a_stage_depends_on_its_script_and_on_every_module_that_it_imports(name:
     assert listed == needed, f"{name} lists what it does not import"
 
 
-@pytest.mark.parametrize("name", ["policy", "evaluate"])
-def test_fan_in_lists_exactly_the_learners_of_params_yaml(name: str) -> None:
+@pytest.mark.parametrize(("name", "mixture"), [("ensemble", []), ("policy", ["ensemble"]), ("evaluate", ["ensemble"])])
+def test_fan_in_lists_exactly_the_learners_of_params_yaml(name: str, mixture: list[str]) -> None:
     listed = [Path(dep).stem for dep in declared(name, "deps") if dep.startswith("data/cate/")]
-    assert listed == list(PARAMS["learners"])
+    assert listed == list(PARAMS["learners"]) + mixture
 
 
 def test_every_learner_of_params_yaml_has_a_stage_and_is_known() -> None:

@@ -1,0 +1,51 @@
+"""Weigh the learners of the effect against each other, and mix their effects.
+
+reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/customers.parquet, data/split/
+writes  data/cate/ensemble.parquet (round, customer_id, cate), metrics/ensemble.json (weights of the last round)
+"""
+
+import pandas as pd
+
+import stage
+from promotions.learners.ensemble import stack
+from tables import ENSEMBLE, codes_of_clusters, read_round, read_split, rounds_of, scores_with
+
+
+def main() -> None:
+    """Weights come from training customers' out-of-fold effects; everybody gets the mixture."""
+    stage.section("ensemble", known=("method",))
+    customers = stage.read_parquet("data/prepared/customers.parquet")
+    ids, names = customers["customer_id"], stage.learners()
+    clusters = codes_of_clusters(customers)
+    effects = []
+    for each in rounds_of(read_split(ids)):
+        mu = read_round("data/nuisance.parquet", each.number, ids[each.train])
+        of_train, of_target = (
+            pd.DataFrame(
+                {
+                    name: read_round(f"data/cate/{name}.parquet", each.number, ids[rows])["cate"].to_numpy()
+                    for name in names
+                },
+                index=ids[rows],
+            )
+            for rows in (each.train, each.target)
+        )
+        mixture = stack(
+            of_train.to_numpy(),
+            scores_with(customers[each.train], mu).effect,
+            clusters[each.train],
+            names,
+            method=stage.params("ensemble", "method"),
+        )
+        for table in (of_train, of_target):
+            cate = mixture.predict({str(name): column.to_numpy() for name, column in table.items()})
+            effects.append(pd.DataFrame({"round": each.number, "customer_id": table.index, "cate": cate}))
+
+    stage.write_parquet(f"data/cate/{ENSEMBLE}.parquet", pd.concat(effects, ignore_index=True))
+    stage.write_json("metrics/ensemble.json", {"method": mixture.method, "weights": mixture.weights})
+    heaviest = sorted(mixture.weights.items(), key=lambda item: -item[1])[:4]
+    stage.say(", ".join(f"{name} {weight:.0%}" for name, weight in heaviest if weight > 0))
+
+
+if __name__ == "__main__":
+    stage.run(main, __doc__)
