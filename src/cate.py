@@ -1,7 +1,7 @@
 """Fit one learner of the conditional average treatment effect.
 
 reads   data/prepared/customers.parquet, data/split/, models/encoder.json, data/nuisance.parquet
-writes  data/cate/<learner>.parquet (round, customer_id, cate; out-of-fold for those who train in that round),
+writes  data/cate/<learner>.parquet (customer_id, cate, round; out-of-fold for those who train in that round),
         data/cate/<learner>.json (fit time), models/<learner>/ (of the last round)
 """
 
@@ -48,8 +48,11 @@ def main(learner: str) -> None:
             )
             out_of_fold, fitted = cross_fit(make, train, stage.threads(), bar.update)
             predicted = fitted.predict(features[each.target])
-            for rows, cate in ((each.train, out_of_fold), (each.target, predicted)):
-                effects.append(pd.DataFrame({"round": each.number, "customer_id": ids[rows], "cate": cate}))
+            pieces = (
+                pd.DataFrame({"customer_id": ids[rows], "cate": cate, "round": each.number})
+                for rows, cate in ((each.train, out_of_fold), (each.target, predicted))
+            )
+            effects.append(pd.concat(pieces).sort_index())
     seconds = time.perf_counter() - started
 
     stage.write_parquet(f"data/cate/{learner}.parquet", pd.concat(effects, ignore_index=True))

@@ -1,9 +1,10 @@
 """Weigh the learners of the effect against each other, and mix their effects.
 
-reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/customers.parquet, data/split/
-writes  data/cate/ensemble.parquet (round, customer_id, cate), metrics/ensemble.json (weights of the last round)
+reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/, data/split/
+writes  data/cate/ensemble.parquet (customer_id, cate, round), metrics/ensemble.json (weights of the last round)
 """
 
+import numpy as np
 import pandas as pd
 
 import stage
@@ -26,7 +27,7 @@ def main() -> None:
                     name: read_round(f"data/cate/{name}.parquet", each.number, ids[rows])["cate"].to_numpy()
                     for name in names
                 },
-                index=ids[rows],
+                index=np.flatnonzero(rows),
             )
             for rows in (each.train, each.target)
         )
@@ -37,12 +38,13 @@ def main() -> None:
             names,
             method=stage.params("ensemble", "method"),
         )
-        for table in (of_train, of_target):
-            cate = mixture.predict({str(name): column.to_numpy() for name, column in table.items()})
-            effects.append(pd.DataFrame({"round": each.number, "customer_id": table.index, "cate": cate}))
+        table = pd.concat([of_train, of_target]).sort_index()
+        cate = mixture.predict({str(name): column.to_numpy() for name, column in table.items()})
+        effects.append(pd.DataFrame({"customer_id": ids[table.index], "cate": cate, "round": each.number}))
 
     stage.write_parquet(f"data/cate/{ENSEMBLE}.parquet", pd.concat(effects, ignore_index=True))
-    stage.write_json("metrics/ensemble.json", {"method": mixture.method, "weights": mixture.weights})
+    label = stage.label_of_roles()
+    stage.write_json("metrics/ensemble.json", {**label, "method": mixture.method, "weights": mixture.weights})
     heaviest = sorted(mixture.weights.items(), key=lambda item: -item[1])[:4]
     stage.say(", ".join(f"{name} {weight:.0%}" for name, weight in heaviest if weight > 0))
 

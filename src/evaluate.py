@@ -29,8 +29,7 @@ def main() -> None:
     constants = Economics.from_params(stage.section("costs"))
     stage.section("evaluate", known=("replicates", "protocol"))
     replicates = stage.whole_number("evaluate", "replicates", least=100)
-    roles = stage.read_json("data/prepared/roles.json")
-    label = stage.label(roles["source"], roles["simulated"])
+    label = stage.label_of_roles()
     scored = stage.read_parquet("data/scores.parquet")
     names = scored["customer_id"]
     frame = read_for("data/prepared/customers.parquet", names)
@@ -67,7 +66,7 @@ def main() -> None:
     tables = plot_tables(
         scores, values, champion, cates, places, mu1, economics, clusters, truth.means if truth is not None else None
     )
-    ratio, simulated = economics.ratio, roles["simulated"]
+    ratio, simulated = economics.ratio, label["simulated"]
     pictures = {
         "policy_values": plots.policy_values(tables["policy_values"], simulated=simulated),
         "profit_by_cost_ratio": plots.profit_by_cost_ratio(

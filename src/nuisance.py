@@ -1,7 +1,7 @@
 """Cross-fit the outcome models of both arms, and score every customer of select and final.
 
 reads   data/prepared/customers.parquet, data/split/, models/encoder.json
-writes  data/nuisance.parquet (round, customer_id, mu0, mu1), data/scores.parquet (customer_id, part, segment, weight_*,
+writes  data/nuisance.parquet (customer_id, mu0, mu1, round), data/scores.parquet (customer_id, part, segment, weight_*,
         ips_*, dr_*)
 """
 
@@ -42,9 +42,18 @@ def main() -> None:
                 stage.threads(),
                 bar.update,
             )
-            for rows, mu in ((train, inside), (target, outside)):
-                ids = customers["customer_id"][rows]
-                means.append(pd.DataFrame({"round": each.number, "customer_id": ids, "mu0": mu[:, 0], "mu1": mu[:, 1]}))
+            pieces = (
+                pd.DataFrame(
+                    {
+                        "customer_id": customers["customer_id"][rows],
+                        "mu0": mu[:, 0],
+                        "mu1": mu[:, 1],
+                        "round": each.number,
+                    }
+                )
+                for rows, mu in ((train, inside), (target, outside))
+            )
+            means.append(pd.concat(pieces).sort_index())
             scored = make_scores(outcome[target], treatment[target], propensity[target], outside[:, 0], outside[:, 1])
             scores.append(scored.to_frame().set_index(np.flatnonzero(target)))
             residual = outcome[train] - np.where(treatment[train] == 1, inside[:, 1], inside[:, 0])

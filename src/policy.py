@@ -1,6 +1,6 @@
 """Turn each learner's effects and the costs into decisions.
 
-reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/customers.parquet, data/split/,
+reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/, data/split/,
         models/encoder.json
 writes  data/policy/decisions.parquet: customers of select and final, one 0/1 column a policy
         metrics/rules.json: in words, the rules that can be told (of the last round)
@@ -66,7 +66,7 @@ def main() -> None:
     decisions = pd.concat(decided).sort_index()
 
     stage.write_parquet("data/policy/decisions.parquet", ids.to_frame().join(decisions, how="inner"))
-    stage.write_json("metrics/rules.json", sentences)
+    stage.write_json("metrics/rules.json", {**stage.label_of_roles(), **sentences})
     stage.say(f"{decisions.shape[1]} policies for {len(decisions):,} customers at C/R = {economics.ratio:.4g}")
 
 

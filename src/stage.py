@@ -115,6 +115,12 @@ def label(source: str, simulated: bool) -> dict[str, Any]:
     return {"source": source, "simulated": simulated}
 
 
+def label_of_roles() -> dict[str, Any]:
+    """The label, from what `prepare` wrote."""
+    roles = read_json("data/prepared/roles.json")
+    return label(roles["source"], roles["simulated"])
+
+
 def read_parquet(path: str) -> pd.DataFrame:
     """A table that an earlier stage wrote."""
     if not Path(path).is_file():

@@ -19,8 +19,8 @@ def test_a_finished_pipeline_has_every_output_and_running_it_again_does_nothing(
     }
     learners = yaml.safe_load((restored.folder / "params.yaml").read_text())["learners"]
     policies = [name for name in restored.metric("policies") if name not in ("source", "simulated")]
-    rules = [f"{rule}.{learner}" for learner in learners for rule in ("threshold", "weighted")]
-    assert policies == ["treat_all", "treat_none", *rules]
+    rules = [f"{rule}.{learner}" for learner in [*learners, "ensemble"] for rule in ("threshold", "weighted")]
+    assert policies == ["treat_all", "treat_none", *rules, "tree.depth_2", "groups.predicted_outcome"]
     assert "Data and pipelines are up to date." in restored.dvc("repro")
 
 
@@ -46,10 +46,10 @@ def test_the_contracts_between_stages_hold(restored: Project) -> None:
     assert decisions.drop(columns="customer_id").isin([0, 1]).all(axis=None)
     for file in (data / "cate").glob("*.parquet"):
         cate = pd.read_parquet(file)
-        assert list(cate.columns) == ["customer_id", "cate"]
+        assert list(cate.columns) == ["customer_id", "cate", "round"]
         assert list(cate["customer_id"]) == list(customers["customer_id"])
         assert np.isfinite(cate["cate"]).all()
-        assert (restored.folder / "models" / file.stem / "model.joblib").is_file()
+        assert file.stem == "ensemble" or (restored.folder / "models" / file.stem / "model.joblib").is_file()
     assert not {"mu0", "tau", "outcome"} & set(json.loads((data / "prepared" / "roles.json").read_text())["features"])
 
 
@@ -81,7 +81,7 @@ def test_charging_on_response_reruns_policy_and_evaluate_alone(restored: Project
 
 def test_a_learners_parameter_reruns_that_learner_policy_and_evaluate_alone(restored: Project) -> None:
     output = restored.dvc("exp", "run", "-S", "learners.x_learner.effect.trees=20")
-    assert restored.stages_run(output) == ["cate@x_learner", *COSTS]
+    assert restored.stages_run(output) == ["cate@x_learner", "ensemble", *COSTS]
 
 
 def test_a_mistyped_override_fails(restored: Project) -> None:
@@ -93,11 +93,11 @@ def test_a_mistyped_override_fails(restored: Project) -> None:
 def test_a_deleted_learner_is_gone_everywhere(restored: Project) -> None:
     restored.keep_learners(FEW)
     output = restored.dvc("repro")
-    assert restored.stages_run(output) == COSTS
+    assert restored.stages_run(output) == ["ensemble", *COSTS]
     for name in ("policies", "learners"):
         assert "x_learner" not in json.dumps(restored.metric(name))
     decisions = pd.read_parquet(restored.folder / "data" / "policy" / "decisions.parquet")
-    assert len(decisions.columns) == 3 + 2 * len(FEW)
+    assert len(decisions.columns) == 3 + 2 * (len(FEW) + 1) + 2
     for file in (restored.folder / "plots").glob("*.csv"):
         assert "x_learner" not in file.read_text()
 
