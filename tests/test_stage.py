@@ -216,15 +216,6 @@ def test_rows_are_aligned_by_customer_whatever_their_order():
         tables.aligned(table, pd.Series(["a", "d", "e"]), "t")
 
 
-def test_parts_and_folds_come_back_in_the_order_of_the_customers(project):
-    for part, members in (("train", {"customer_id": ["d", "a"], "fold": [4, 1]}), ("select", {"customer_id": ["b"]})):
-        stage.write_parquet(f"data/split/{part}.parquet", pd.DataFrame(members))
-    stage.write_parquet("data/split/final.parquet", pd.DataFrame({"customer_id": ["c"]}))
-    split = tables.read_split(pd.Series(["a", "b", "c", "d"]))
-    assert split["part"].tolist() == ["train", "select", "final", "train"]
-    assert split["fold"].tolist() == [1, -1, -1, 4]
-
-
 def test_cluster_codes_are_those_of_households_or_else_of_customers():
     frame = pd.DataFrame({"customer_id": ["b", "a", "c"], "cluster_id": ["y", "x", "y"]})
     assert tables.codes_of_clusters(frame).tolist() == [1, 0, 1]
