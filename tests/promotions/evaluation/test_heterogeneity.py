@@ -48,19 +48,7 @@ def test_the_slope_has_the_errors_of_statsmodels_with_clusters_and_without(predi
     assert error_of(alone.mean_effect) == pytest.approx(effect.std(ddof=1) / 20)
 
 
-def econml_tester(effect, cate):
-    """econml's DRTester with these scores and predictions in place of fitted ones."""
-    from econml.validate import DRTester
-
-    tester = DRTester(model_regression=None, model_propensity=None, cate=None)
-    tester.dr_val_ = tester.dr_train_ = effect[:, None]
-    tester.cate_preds_val_ = tester.cate_preds_train_ = cate[:, None]
-    tester.ate_val = np.array([effect.mean()])
-    tester.treatments, tester.n_treat = np.array([0, 1]), 1
-    return tester
-
-
-def test_the_slope_is_econmls_whose_error_supposes_equal_variances(predicted):
+def test_the_slope_is_econmls_whose_error_supposes_equal_variances(predicted, econml_tester):
     effect, cate, _ = predicted
     theirs = econml_tester(effect, cate).evaluate_blp()
     found = best_linear_predictor(effect, cate, np.arange(400))
@@ -68,7 +56,7 @@ def test_the_slope_is_econmls_whose_error_supposes_equal_variances(predicted):
     assert theirs.errs[0] == pytest.approx(sm.OLS(effect, sm.add_constant(cate)).fit().bse[1], rel=1e-8)
 
 
-def test_group_effects_are_those_of_econmls_calibration_and_give_its_r_squared(predicted):
+def test_group_effects_are_those_of_econmls_calibration_and_give_its_r_squared(predicted, econml_tester):
     effect, cate, _ = predicted
     theirs = econml_tester(effect, cate).evaluate_cal(n_groups=4)
     table = theirs.plot_data_dict[1]

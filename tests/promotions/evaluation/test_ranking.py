@@ -308,19 +308,7 @@ def test_causalmls_lift_of_a_given_effect_is_uplift_at(ranked):
         assert uplift_at(effect, score, best / 400) == pytest.approx(lift[best], rel=1e-9)
 
 
-def econml_tester(effect, cate):
-    """econml's DRTester with these scores and predictions in place of fitted ones."""
-    from econml.validate import DRTester
-
-    tester = DRTester(model_regression=None, model_propensity=None, cate=None)
-    tester.dr_val_ = tester.dr_train_ = effect[:, None]
-    tester.cate_preds_val_ = tester.cate_preds_train_ = cate[:, None]
-    tester.ate_val = np.array([effect.mean()])
-    tester.treatments, tester.n_treat = np.array([0, 1]), 1
-    return tester
-
-
-def test_econmls_uplift_coefficients_are_the_rates_without_the_first_customer(ranked):
+def test_econmls_uplift_coefficients_are_the_rates_without_the_first_customer(ranked, econml_tester):
     """On the grid of all ranks econml's coefficient is (1/(n − 1)) Σ_{i=2}^n, ours (1/n) Σ_{i=1}^n, of (i/n)·TOC(i/n)
 
     for qini, of TOC(i/n) for toc. Its own grid, 50 points from 5 to 95 %, leaves out both ends.
@@ -337,7 +325,7 @@ def test_econmls_uplift_coefficients_are_the_rates_without_the_first_customer(ra
         assert (399 * theirs + left_out) / 400 == pytest.approx(ours, rel=1e-8)
 
 
-def test_econmls_curves_are_the_gain_curve_over_its_chord(ranked):
+def test_econmls_curves_are_the_gain_curve_over_its_chord(ranked, econml_tester):
     effect, score, _ = ranked
     for metric in ("qini", "toc"):
         result = econml_tester(effect, score).evaluate_uplift(metric=metric, n_bootstrap=2)
