@@ -33,22 +33,18 @@ def main() -> None:
     split = read_split(ids)
     rounds, names = rounds_of(split), [*stage.learners(), ENSEMBLE]
 
-    def audiences(each: Round, learner: str) -> tuple[Audience, Audience]:
+    def audiences(each: Round, learner: str, mu: dict[str, pd.DataFrame]) -> tuple[Audience, Audience]:
         pair = []
-        for rows in (each.train, each.target):
+        for rows, means in ((each.train, mu["train"]), (each.target, mu["target"])):
             cate = read_round(f"data/cate/{learner}.parquet", each.number, ids[rows])["cate"].to_numpy()
-            treated = read_round("data/nuisance.parquet", each.number, ids[rows])["mu1"].to_numpy()
-            pair.append(Audience(features[rows], cate, treated, economics.of_customers(frame[rows])))
+            pair.append(Audience(features[rows], cate, means["mu1"].to_numpy(), economics.of_customers(frame[rows])))
         return pair[0], pair[1]
 
-    def population(each: Round, rows: NDArray[np.bool_]) -> Population:
-        untreated = read_round("data/nuisance.parquet", each.number, ids[rows])["mu0"].to_numpy()
-        return Population(frame.loc[rows, feature_names(frame)], features[rows], untreated)
+    def population(rows: NDArray[np.bool_], means: pd.DataFrame) -> Population:
+        return Population(frame.loc[rows, feature_names(frame)], features[rows], means["mu0"].to_numpy())
 
-    def gain_scores(each: Round) -> NDArray[np.float64]:
-        mu = read_round("data/nuisance.parquet", each.number, ids[each.train])
-        train = frame[each.train]
-        profits = economics.of_customers(train).profits(scores_with(train, mu).dr)
+    def gain_scores(train: pd.DataFrame, means: pd.DataFrame) -> NDArray[np.float64]:
+        profits = economics.of_customers(train).profits(scores_with(train, means).dr)
         return np.asarray(profits[:, 1] - profits[:, 0])
 
     columns = Encoder.from_json(stage.read_json("models/encoder.json")).columns
@@ -57,10 +53,15 @@ def main() -> None:
     sentences: dict[str, str] = {}
     with tqdm(total=len(rounds) * (len(names) + 1), desc="policies", leave=False) as bar:
         for each in rounds:
-            learners = {name: audiences(each, name) for name in names}
+            mu = {
+                name: read_round("data/nuisance.parquet", each.number, ids[rows])
+                for name, rows in (("train", each.train), ("target", each.target))
+            }
+            learners = {name: audiences(each, name, mu) for name in names}
             found = decide(learners, split["fold"].to_numpy()[each.train], weighted, bar.update)
-            train, target = (population(each, rows) for rows in (each.train, each.target))
-            own, sentences = direct.decide(train, gain_scores(each), clusters[each.train], target, columns)
+            train, target = population(each.train, mu["train"]), population(each.target, mu["target"])
+            gain = gain_scores(frame[each.train], mu["train"])
+            own, sentences = direct.decide(train, gain, clusters[each.train], target, columns)
             bar.update()
             decided.append(pd.concat([found, own], axis=1).set_index(np.flatnonzero(each.target)))
     decisions = pd.concat(decided).sort_index()
