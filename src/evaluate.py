@@ -1,22 +1,26 @@
 """Choose the champion on select, and report on final what every policy earns and how well every learner ranks.
 
 reads   data/scores.parquet, data/policy/decisions.parquet, data/cate/<learner>.parquet, data/nuisance.parquet,
-        data/prepared/, data/truth/customers.parquet
+        data/prepared/, data/truth/customers.parquet, models/encoder.json
 writes  metrics/{headline,policies,learners}.json, plots/*.csv and plots/*.png
 """
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 import stage
 from promotions import plots
 from promotions.economics import Economics
+from promotions.encoding import Encoder
+from promotions.evaluation.arms import Arms
 from promotions.evaluation.champion import champions_by_segment, decisions_of
 from promotions.evaluation.curves import plot_tables
+from promotions.evaluation.heterogeneity import classification_analysis
+from promotions.evaluation.reporting import Reporting, Truth
 from promotions.evaluation.scores import Scores
-from promotions.evaluation.segments import rank_within
-from promotions.evaluation.summary import Truth, headline, learner_metrics, policy_metrics
+from promotions.evaluation.summary import GROUPS, headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import evaluate_policies
 from tables import ENSEMBLE, aligned, codes_of_clusters, read_for, read_unseen
 
@@ -42,50 +46,63 @@ def main() -> None:
     decisions[PROCEDURE] = decisions_of(champions, decisions, segment).astype(np.int8)
 
     in_final = part == "final"
-    scores, economics = Scores.from_frame(scored[in_final]), constants.of_customers(frame[in_final])
-    ids, clusters = names[in_final], codes_of_clusters(frame[in_final])
-    truth = read_truth(ids)
+    customers = reporting(scored[in_final], frame[in_final], constants)
     bootstrap = stage.generator("evaluate")
-    values = evaluate_policies(scores, decisions[in_final], economics, clusters, replicates, bootstrap)
+    values = evaluate_policies(
+        customers.scores, decisions[in_final], customers.economics, customers.clusters, replicates, bootstrap
+    )
     procedure = values.pop(PROCEDURE)
     treat = decisions.loc[in_final, PROCEDURE].to_numpy(dtype=bool)
-    summary = headline(champion, procedure, len(ids), treat, economics, truth)
-    mu1 = read_unseen("data/nuisance.parquet", scored[in_final])["mu1"].to_numpy()
+    summary = headline(champion, procedure, len(treat), treat, customers.economics, customers.truth)
     cates = {
         name: read_unseen(f"data/cate/{name}.parquet", scored[in_final])["cate"].to_numpy()
         for name in (*stage.learners(), ENSEMBLE)
     }
     policies = {name: policy_metrics(value) for name, value in values.items()}
     # The most that ranking can gain, where the truth is known.
-    oracle = {"oracle": truth.effect} if truth is not None else {}
+    oracle = {"oracle": customers.truth.effect} if customers.truth is not None else {}
     ranked = tqdm((cates | oracle).items(), desc="learners", leave=False)
-    learners = {name: learner_metrics(scores, cate, clusters, truth, segment[in_final]) for name, cate in ranked}
-    places = cates
-    if len(champions) > 1:
-        places = {name: rank_within(cate, segment[in_final]) for name, cate in cates.items()}
-    tables = plot_tables(
-        scores, values, champion, cates, places, mu1, economics, clusters, truth.means if truth is not None else None
-    )
-    ratio, simulated = economics.ratio, label["simulated"]
-    pictures = {
-        "policy_values": plots.policy_values(tables["policy_values"], simulated=simulated),
-        "profit_by_cost_ratio": plots.profit_by_cost_ratio(
-            tables["profit_by_cost_ratio"], ratio=ratio, simulated=simulated
-        ),
-        "profit_table": plots.profit_table(tables["profit_table"], ratio=ratio, simulated=simulated),
-        "qini": plots.qini(tables["qini"], simulated=simulated),
-        "uplift_by_decile": plots.uplift_by_decile(tables["uplift_by_decile"], simulated=simulated),
-    }
+    learners = {name: learner_metrics(customers, cate) for name, cate in ranked}
+    # Of a rule that asks no learner, the mixture of all stands in.
+    shown = learner if (learner := champion.partition(".")[2]) in cates else ENSEMBLE
+    tables = plot_tables(customers, values, champion, cates, shown, bootstrap, replicates)
+    tables["affected"] = who_is_affected(customers, cates[shown], frame[in_final])
+    simulated = label["simulated"]
+    pictures = plots.of_evaluation(tables, ratio=customers.economics.ratio, shown=shown, simulated=simulated)
 
     stage.write_json("metrics/headline.json", {**label, **summary})
     stage.write_json("metrics/policies.json", {**label, **policies})
     stage.write_json("metrics/learners.json", {**label, **learners})
     for name, table in tables.items():
         stage.write_csv(f"plots/{name}.csv", table.assign(simulated=simulated))
-        stage.write_bytes(f"plots/{name}.png", plots.png_bytes(pictures[name]))
+    for name, picture in pictures.items():
+        stage.write_bytes(f"plots/{name}.png", plots.png_bytes(picture))
     stage.say(
         f"champion {champion} earns {summary['profit_per_customer']:.5g} per customer "
-        f"({summary['profit_ci_low']:.5g} to {summary['profit_ci_high']:.5g}) on {len(ids):,} final customers"
+        f"({summary['profit_ci_low']:.5g} to {summary['profit_ci_high']:.5g}) on {len(treat):,} final customers"
+    )
+
+
+def reporting(scored: pd.DataFrame, frame: pd.DataFrame, constants: Economics) -> Reporting:
+    """The customers of final: ``scored`` their rows of the scores, ``frame`` of the prepared customers."""
+    return Reporting(
+        arms=Arms(*(frame[name].to_numpy() for name in ("outcome", "treatment", "propensity"))),
+        scores=Scores.from_frame(scored),
+        economics=constants.of_customers(frame),
+        clusters=codes_of_clusters(frame),
+        treated_outcome=read_unseen("data/nuisance.parquet", scored)["mu1"].to_numpy(),
+        segment=scored["segment"].to_numpy(),
+        truth=read_truth(scored["customer_id"]),
+    )
+
+
+def who_is_affected(customers: Reporting, cate: NDArray[np.float64], frame: pd.DataFrame) -> pd.DataFrame:
+    """The fifths with the largest and the smallest predicted effects, feature by feature."""
+    encoder = Encoder.from_json(stage.read_json("models/encoder.json"))
+    facts = encoder.facts
+    names = [facts[column][0] if column in facts else column for column in encoder.columns]
+    return classification_analysis(
+        encoder.transform(frame), names, customers.priority(cate), customers.clusters, GROUPS
     )
 
 

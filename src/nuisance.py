@@ -11,9 +11,8 @@ from tqdm import tqdm
 
 import stage
 from promotions.boosting import Boosting
-from promotions.evaluation.scores import make_scores
 from promotions.nuisances import fit_outcome_models
-from tables import read_features, read_split, rounds_of
+from tables import read_features, read_split, rounds_of, scores_with
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
     split = read_split(customers["customer_id"])
     rounds = rounds_of(split)
     outcome, treatment = customers["outcome"].to_numpy(), customers["treatment"].to_numpy()
-    propensity, fold = customers["propensity"].to_numpy(), split["fold"].to_numpy(dtype=np.int8)
+    fold = split["fold"].to_numpy(dtype=np.int8)
     seed = int(stage.generator("nuisance").integers(2**31))
     names = pd.DataFrame({"customer_id": customers["customer_id"], "part": split["part"], "segment": split["segment"]})
     means, scores, explained = [], [], []
@@ -54,7 +53,7 @@ def main() -> None:
                 for rows, mu in ((train, inside), (target, outside))
             )
             means.append(pd.concat(pieces).sort_index())
-            scored = make_scores(outcome[target], treatment[target], propensity[target], outside[:, 0], outside[:, 1])
+            scored = scores_with(customers[target], pd.DataFrame(outside, columns=["mu0", "mu1"]))
             scores.append(scored.to_frame().set_index(np.flatnonzero(target)))
             residual = outcome[train] - np.where(treatment[train] == 1, inside[:, 1], inside[:, 0])
             explained.append(1 - residual.var() / outcome[train].var())

@@ -16,6 +16,7 @@ from promotions.customers import feature_names
 from promotions.economics import Economics
 from promotions.encoding import Encoder
 from promotions.policies import Audience, decide
+from promotions.policies.budget import Budget
 from promotions.policies.direct import DirectRules, Population
 from promotions.policies.weighted import WeightedClassifier
 from tables import ENSEMBLE, Round, codes_of_clusters, read_features, read_round, read_split, rounds_of, scores_with
@@ -24,10 +25,11 @@ from tables import ENSEMBLE, Round, codes_of_clusters, read_features, read_round
 def main() -> None:
     """Every rule for every learner, and the two constants; in each round from customers of earlier segments."""
     economics = Economics.from_params(stage.section("costs"))
-    stage.section("policy", known=("weighted", "tree", "groups"))
+    stage.section("policy", known=("weighted", "tree", "groups", "budget"))
     direct = DirectRules.from_params(stage.section("policy", "tree"), stage.section("policy", "groups"))
     seed = int(stage.generator("policy").integers(2**31))
     weighted = WeightedClassifier.from_params(stage.section("policy", "weighted"), seed, stage.threads())
+    budget = Budget.from_params(stage.section("policy", "budget"))
     frame, features = read_features()
     ids = frame["customer_id"]
     split = read_split(ids)
@@ -37,7 +39,8 @@ def main() -> None:
         pair = []
         for rows, means in ((each.train, mu["train"]), (each.target, mu["target"])):
             cate = read_round(f"data/cate/{learner}.parquet", each.number, ids[rows])["cate"].to_numpy()
-            pair.append(Audience(features[rows], cate, means["mu1"].to_numpy(), economics.of_customers(frame[rows])))
+            own = economics.of_customers(frame[rows])
+            pair.append(Audience(ids[rows].to_numpy(object), features[rows], cate, means["mu1"].to_numpy(), own))
         return pair[0], pair[1]
 
     def population(rows: NDArray[np.bool_], means: pd.DataFrame) -> Population:
@@ -47,7 +50,7 @@ def main() -> None:
         profits = economics.of_customers(train).profits(scores_with(train, means).dr)
         return np.asarray(profits[:, 1] - profits[:, 0])
 
-    columns = Encoder.from_json(stage.read_json("models/encoder.json")).columns
+    encoder = Encoder.from_json(stage.read_json("models/encoder.json"))
     clusters = codes_of_clusters(frame)
     decided: list[pd.DataFrame] = []
     sentences: dict[str, str] = {}
@@ -58,10 +61,10 @@ def main() -> None:
                 for name, rows in (("train", each.train), ("target", each.target))
             }
             learners = {name: audiences(each, name, mu) for name in names}
-            found = decide(learners, split["fold"].to_numpy()[each.train], weighted, bar.update)
+            found = decide(learners, split["fold"].to_numpy()[each.train], weighted, budget, bar.update)
             train, target = population(each.train, mu["train"]), population(each.target, mu["target"])
             gain = gain_scores(frame[each.train], mu["train"])
-            own, sentences = direct.decide(train, gain, clusters[each.train], target, columns)
+            own, sentences = direct.decide(train, gain, clusters[each.train], target, encoder.columns, encoder.facts)
             bar.update()
             decided.append(pd.concat([found, own], axis=1).set_index(np.flatnonzero(each.target)))
     decisions = pd.concat(decided).sort_index()

@@ -75,6 +75,17 @@ class Economics:
             return np.column_stack([untreated, (self.revenue - self.cost) * outcomes[:, 1]])
         return np.column_stack([untreated, self.revenue * outcomes[:, 1] - self.cost])
 
+    def expected_charge(self, treated_outcome: ArrayLike) -> NDArray[np.float64]:
+        """What treating is expected to cost: C, or C·max(μ₁(x), 0) when charged on response, (n,).
+
+        Nobody responds less than never, though a model of a rare response may predict so.
+
+        treated_outcome: (n,) μ₁(x).
+        """
+        expected = np.asarray(treated_outcome, dtype=np.float64)
+        certain = self.charged == "on_treatment"
+        return np.asarray(self.cost * (np.ones(len(expected)) if certain else np.maximum(expected, 0)))
+
     def expected_gain(self, cate: ArrayLike, treated_outcome: ArrayLike) -> NDArray[np.float64]:
         """Profit of treating over not treating: R·τ(x) − C, or R·τ(x) − C·μ₁(x) when charged on response.
 

@@ -36,6 +36,20 @@ class Encoder:
         """The feature that each of the matrix's columns was made of."""
         return [feature["name"] for feature in self.features for _ in _columns_of(feature)]
 
+    @property
+    def facts(self) -> dict[str, tuple[str, str]]:
+        """What 1 and 0 say in each 0/1 column that was made here: in zip=Rural, zip is Rural and zip is not Rural."""
+        found: dict[str, tuple[str, str]] = {}
+        for feature in self.features:
+            name = feature["name"]
+            if feature["kind"] == CATEGORY:
+                found |= {
+                    f"{name}={level}": (f"{name} is {level}", f"{name} is not {level}") for level in feature["levels"]
+                }
+            elif feature["flag_missing"]:
+                found[f"{name}__missing"] = (f"{name} is unknown", f"{name} is known")
+        return found
+
     def transform(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """The matrix of ``frame``, (rows, len(columns)), without NaN. InputError if a feature is absent."""
         absent = [feature["name"] for feature in self.features if feature["name"] not in frame.columns]

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 Z_95 = 1.959963984540054
 
@@ -24,9 +25,21 @@ def clustered_error(influence: NDArray[np.float64], clusters: NDArray[np.intp]) 
     return float(np.sqrt(len(sums) / max(len(sums) - 1, 1) * (sums**2).sum()))
 
 
+def one_sided_p_value(value: float, error: float) -> float:
+    """P(N(0, 1) ≥ value/error): H₀ truth ≤ 0 against > 0. What is exactly 0, without error, is no evidence: 1."""
+    if error > 0:
+        return float(ndtr(-value / error))
+    return 0.0 if value > 0 else 1.0
+
+
 def sum_by_cluster(values: NDArray[np.float64], clusters: NDArray[np.intp]) -> NDArray[np.float64]:
     """Sum the rows of each cluster. values: (n,) or (n, k); returns (G,) or (G, k)."""
     groups = int(clusters.max()) + 1
+    if groups == len(values) and np.bincount(clusters).max() == 1:
+        # Each alone: nothing to add, only to put into the order of the clusters.
+        alone = np.empty(values.shape)
+        alone[clusters] = values
+        return alone
     if values.ndim == 1:
         return np.bincount(clusters, weights=values, minlength=groups).astype(np.float64)
     columns = [np.bincount(clusters, weights=column, minlength=groups) for column in values.T]

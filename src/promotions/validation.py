@@ -1,8 +1,11 @@
-"""Checks of parameters that read the same wherever they are made."""
+"""Checks of parameters and arrays that read the same wherever they are made."""
 
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from promotions.errors import InputError
 
@@ -65,3 +68,14 @@ def require_number(
 def require_share(value: object, key: str, *, below_one: bool = False) -> float:
     """``value`` if it is a share in (0, 1], or in (0, 1) if ``below_one``; else InputError."""
     return require_number(value, key, 0, 1, low_open=True, high_open=below_one, noun="share")
+
+
+def require_finite(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """``values`` as an array of finite numbers, (n,); else InputError."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.ndim != 1 or not np.isfinite(numbers).all():
+        raise InputError(
+            f"{name} has the shape {numbers.shape} and {int((~np.isfinite(numbers)).sum()):,} values that are not "
+            "finite; expected one number a row"
+        )
+    return numbers

@@ -86,3 +86,11 @@ def test_at_a_ratio_the_cost_is_that_share_of_the_revenue(revenue):
     moved = Economics(1.0, revenue).at_ratio(0.1)
     np.testing.assert_allclose(moved.cost, 0.1 * np.asarray(revenue))
     assert moved.ratio == pytest.approx(0.1)
+
+
+def test_the_expected_charge_is_paid_by_everybody_or_by_who_is_expected_to_respond():
+    responds = np.array([0.5, 0.0, -0.1])
+    np.testing.assert_array_equal(Economics(2.0, 40.0).expected_charge(responds), [2, 2, 2])
+    np.testing.assert_array_equal(Economics(2.0, 40.0, "on_response").expected_charge(responds), [1, 0, 0])
+    own = Economics(np.array([1.0, 2.0, 3.0]), 40.0, "on_response")
+    np.testing.assert_array_equal(own.expected_charge(responds), [0.5, 0, 0])

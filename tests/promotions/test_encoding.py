@@ -131,3 +131,14 @@ def test_without_features_the_matrix_has_no_columns():
 @pytest.mark.parametrize(("name", "number"), [("age", True), ("since", True), ("opted_in", True), ("region", False)])
 def test_numbers_booleans_and_dates_are_numbers(name, number):
     assert is_number(TRAIN[name]) is number
+
+
+def test_facts_say_what_the_made_columns_mean():
+    frame = pd.DataFrame({"zip": ["Rural", "Urban", "Rural"], "age": [30.0, np.nan, 50.0], "n": [1, 2, 3]})
+    encoder = fit_encoder(frame, ["zip", "age", "n"])
+    assert encoder.facts == {
+        "zip=Rural": ("zip is Rural", "zip is not Rural"),
+        "zip=Urban": ("zip is Urban", "zip is not Urban"),
+        "age__missing": ("age is unknown", "age is known"),
+    }
+    assert set(encoder.facts) <= set(encoder.columns)

@@ -7,13 +7,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.economics import Economics
-from promotions.evaluation.ranking import gain_curve, uplift_by_group
-from promotions.evaluation.scores import Scores
+from promotions.evaluation.budgets import budget_curve
+from promotions.evaluation.heterogeneity import group_effects
+from promotions.evaluation.ranking import RankGroups, find_ties, gain_curve
+from promotions.evaluation.reporting import Reporting
+from promotions.evaluation.simultaneous import simultaneous_bands
 from promotions.evaluation.value import TREAT_ALL, PolicyValue
 from promotions.policies.threshold import threshold
 
 ORACLE, RANDOM = "oracle", "random"
 SHARES = np.linspace(0, 1, 101)
+# Of a curve with a band: 2 % of the customers more each.
+BUDGET_SHARES = np.linspace(0, 1, 51)
 DECILES = 10
 # Cost ratios of the curve and of the table, as multiples of today's C/R.
 CURVE_MULTIPLES = np.linspace(0, 2.5, 51)
@@ -27,31 +32,39 @@ def ratio_grid(economics: Economics, effect: float, multiples: NDArray[np.float6
 
 
 def profit_by_ratio(
-    scores: Scores,
+    customers: Reporting,
     cates: Mapping[str, NDArray[np.float64]],
-    treated_outcome: NDArray[np.float64],
-    economics: Economics,
     ratios: NDArray[np.float64],
-    truth: NDArray[np.float64] | None = None,
+    rng: np.random.Generator | None = None,
+    replicates: int = 0,
 ) -> pd.DataFrame:
     """``ratio, profit, learner``: doubly robust profit per customer over treating nobody, at cost = ratio · revenue.
 
-    Each learner's rule is the threshold at that ratio; ``treat_all`` treats everybody. With ``truth`` (n, 2), the mean
-    outcomes of the two arms, ``oracle`` treats whom it truly pays to treat, and its profit is the true one.
+    Each learner's rule is the threshold at that ratio; ``treat_all`` treats everybody. With a truth ``oracle`` treats
+    whom it truly pays to treat, and its profit is the true one. With ``rng`` also ``band_low, band_high``, which cover
+    a learner's whole curve at once in 95 of 100 experiments (``simultaneous_bands``); the oracle needs none.
     """
-    rows = []
-    for ratio in ratios:
-        at_ratio = economics.at_ratio(float(ratio))
-        profits = at_ratio.profits(scores.dr)
-        lead = profits[:, 1] - profits[:, 0]
-        for name, cate in cates.items():
-            treated = threshold(at_ratio.expected_gain(cate, treated_outcome))
-            rows.append((ratio, float(lead[treated].sum() / len(lead)), name))
-        rows.append((ratio, float(lead.mean()), TREAT_ALL))
-        if truth is not None:
-            true_profits = at_ratio.profits(truth)
-            rows.append((ratio, float(np.maximum(true_profits[:, 1] - true_profits[:, 0], 0).mean()), ORACLE))
-    return pd.DataFrame(rows, columns=["ratio", "profit", "learner"])
+    economics = [customers.economics.at_ratio(float(ratio)) for ratio in ratios]
+    profits = [each.profits(customers.scores.dr) for each in economics]
+    lead = np.column_stack([arms[:, 1] - arms[:, 0] for arms in profits])
+    curves = []
+    for name, cate in [*cates.items(), (TREAT_ALL, None)]:
+        gained = lead
+        if cate is not None:
+            gains = [each.expected_gain(cate, customers.treated_outcome) for each in economics]
+            gained = lead * np.column_stack([threshold(gain) for gain in gains])
+        mean = gained.mean(axis=0)
+        curve = pd.DataFrame({"ratio": ratios, "profit": mean})
+        if rng is not None:
+            influence = (gained - mean) / len(gained)
+            bands = simultaneous_bands(mean, influence, customers.clusters, rng, replicates=replicates)
+            curve = curve.assign(band_low=bands.low, band_high=bands.high)
+        curves.append(curve.assign(learner=name))
+    if customers.truth is not None:
+        true = [each.profits(customers.truth.means) for each in economics]
+        best = [float(np.maximum(arms[:, 1] - arms[:, 0], 0).mean()) for arms in true]
+        curves.append(pd.DataFrame({"ratio": ratios, "profit": best, "learner": ORACLE}))
+    return pd.concat(curves, ignore_index=True)
 
 
 def qini_curves(effect: NDArray[np.float64], cates: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
@@ -65,17 +78,30 @@ def qini_curves(effect: NDArray[np.float64], cates: Mapping[str, NDArray[np.floa
 
 
 def decile_uplifts(
-    effect: NDArray[np.float64], cates: Mapping[str, NDArray[np.float64]], clusters: NDArray[np.intp]
+    customers: Reporting,
+    cates: Mapping[str, NDArray[np.float64]],
+    rng: np.random.Generator,
+    replicates: int,
 ) -> pd.DataFrame:
-    """``decile, uplift, ci_low, ci_high, learner``; decile 1 holds the customers with the largest predicted effect."""
-    return pd.DataFrame(
-        [
-            (decile, part.value, part.ci_low, part.ci_high, name)
-            for name, cate in cates.items()
-            for decile, part in enumerate(uplift_by_group(effect, cate, clusters, DECILES), start=1)
-        ],
-        columns=["decile", "uplift", "ci_low", "ci_high", "learner"],
-    )
+    """``decile, predicted, uplift, ci_low, ci_high, band_low, band_high, learner``: GATES of tenths, the best first.
+
+    predicted: mean predicted effect of the tenth.  ci: of each tenth alone; band: of a learner's ten at once.
+    """
+    tables = []
+    for name, cate in cates.items():
+        place = find_ties(customers.priority(cate))
+        found = group_effects(customers.scores.effect, place, customers.clusters, DECILES, rng, replicates=replicates)
+        renamed = found.to_frame().rename(
+            columns={
+                "group": "decile",
+                "effect": "uplift",
+                "simultaneous_ci_low": "band_low",
+                "simultaneous_ci_high": "band_high",
+            }
+        )
+        renamed.insert(1, "predicted", RankGroups.equal(place, DECILES).mean(cate))
+        tables.append(renamed.assign(learner=name))
+    return pd.concat(tables, ignore_index=True)
 
 
 def value_table(values: Mapping[str, PolicyValue], champion: str) -> pd.DataFrame:
@@ -89,30 +115,55 @@ def value_table(values: Mapping[str, PolicyValue], champion: str) -> pd.DataFram
     return pd.DataFrame(rows, columns=columns).sort_values(["profit", "policy"], ascending=[False, True])
 
 
+def profit_by_share(
+    customers: Reporting,
+    learner: str,
+    cate: NDArray[np.float64],
+    rng: np.random.Generator,
+    replicates: int,
+) -> pd.DataFrame:
+    """``share, spent, profit, …, learner`` of ``budget_curve``: the best share of one learner's ranking treated.
+
+    Customers are taken by expected gain.
+    """
+    economics = customers.economics
+    gain = economics.expected_gain(cate, customers.treated_outcome)
+    profits = economics.profits(customers.scores.dr)
+    curve = budget_curve(
+        profits[:, 1] - profits[:, 0],
+        customers.priority(gain),
+        economics.expected_charge(customers.treated_outcome),
+        customers.clusters,
+        shares=BUDGET_SHARES,
+        replicates=replicates,
+        rng=rng,
+    )
+    return curve.assign(learner=learner)
+
+
 def plot_tables(
-    scores: Scores,
+    customers: Reporting,
     values: Mapping[str, PolicyValue],
     champion: str,
     cates: Mapping[str, NDArray[np.float64]],
-    places: Mapping[str, NDArray[np.float64]],
-    treated_outcome: NDArray[np.float64],
-    economics: Economics,
-    clusters: NDArray[np.intp],
-    truth: NDArray[np.float64] | None,
+    shown: str,
+    rng: np.random.Generator,
+    replicates: int,
 ) -> dict[str, pd.DataFrame]:
     """The frames above under the names of their files.
 
-    places: what ranks customers: the effects themselves, or places within segments (``segments.rank_within``).
+    shown: the learner whose budget curve is drawn.
     """
-    effect = scores.effect
+    effect, economics = customers.scores.effect, customers.economics
     curve, table = (
         ratio_grid(economics, float(effect.mean()), multiples) for multiples in (CURVE_MULTIPLES, TABLE_MULTIPLES)
     )
-    at_few_ratios = profit_by_ratio(scores, cates, treated_outcome, economics, table)
+    at_few_ratios = profit_by_ratio(customers, cates, table)
     return {
         "policy_values": value_table(values, champion),
-        "profit_by_cost_ratio": profit_by_ratio(scores, cates, treated_outcome, economics, curve, truth),
-        "profit_table": at_few_ratios[at_few_ratios["learner"] != TREAT_ALL],
-        "qini": qini_curves(effect, places),
-        "uplift_by_decile": decile_uplifts(effect, places, clusters),
+        "profit_by_cost_ratio": profit_by_ratio(customers, cates, curve, rng, replicates),
+        "profit_table": at_few_ratios[~at_few_ratios["learner"].isin([TREAT_ALL, ORACLE])],
+        "profit_by_share": profit_by_share(customers, shown, cates[shown], rng, replicates),
+        "qini": qini_curves(effect, {name: customers.priority(cate) for name, cate in cates.items()}),
+        "uplift_by_decile": decile_uplifts(customers, cates, rng, replicates),
     }

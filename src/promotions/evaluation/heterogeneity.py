@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions.evaluation.ranking import Linearised, RankGroups
+from promotions.evaluation.ranking import Linearised, Priority, RankGroups
 from promotions.evaluation.simultaneous import REPLICATES, Bands, simultaneous_bands
 from promotions.evaluation.value import Estimate
 from promotions.inference import Z_95
@@ -85,7 +85,7 @@ class GroupEffects:
 
 def group_effects(
     effect: NDArray[np.float64],
-    cate: NDArray[np.float64],
+    cate: Priority,
     clusters: NDArray[np.intp],
     groups: int,
     rng: np.random.Generator,
@@ -100,17 +100,27 @@ def group_effects(
 
     effect, cate: (n,).  clusters: (n,) codes.
     """
-    means, influence = RankGroups.equal(cate, groups).means(effect)
+    ranked = RankGroups.equal(cate, groups)
+    means, influence = ranked.means(effect)
     bands = simultaneous_bands(means, influence, clusters, rng, replicates=replicates)
     pointwise = [Linearised(float(mean), psi).estimate(clusters) for mean, psi in zip(means, influence.T, strict=True)]
-    difference = _first_minus_last(effect, cate, means, influence)
+    difference = _first_minus_last(effect, ranked, means, influence)
     return GroupEffects(pointwise, bands, difference.estimate(clusters), difference.p_value(clusters))
+
+
+def first_minus_last_group(effect: NDArray[np.float64], cate: Priority, groups: int) -> Linearised:
+    """Mean effect of the first quantile group of a prediction minus that of the last: the difference of GATES.
+
+    0 and p-value 1 for a constant prediction. effect, cate: (n,).
+    """
+    ranked = _outer_groups(cate, groups)
+    return _first_minus_last(effect, ranked, *ranked.means(effect))
 
 
 def classification_analysis(
     features: NDArray[np.float64],
     names: Sequence[str],
-    cate: NDArray[np.float64],
+    cate: Priority,
     clusters: NDArray[np.intp],
     groups: int,
 ) -> pd.DataFrame:
@@ -124,14 +134,13 @@ def classification_analysis(
 
     features: (n, p), numbers without gaps.  names: (p,).  cate: (n,).  clusters: (n,) codes.
     """
-    edges = np.unique([0, 1 / groups, 1 - 1 / groups, 1.0])
-    ranked = RankGroups.between(cate, edges)
+    ranked = _outer_groups(cate, groups)
     rows = []
     for name, values in zip(names, np.asarray(features, dtype=np.float64).T, strict=True):
         # About the first value, which changes no difference: a constant leaves no rounding behind.
         shifted = values - values[0]
         means, influence = ranked.means(shifted)
-        linearised = _first_minus_last(shifted, cate, means, influence)
+        linearised = _first_minus_last(shifted, ranked, means, influence)
         error, deviation = linearised.error(clusters), float(shifted.std())
         rows.append(
             {
@@ -149,13 +158,18 @@ def classification_analysis(
     return frame.sort_values("standardised_difference", key=np.abs, ascending=False, kind="stable", ignore_index=True)
 
 
+def _outer_groups(cate: Priority, groups: int) -> RankGroups:
+    """The first and the last of ``groups`` equal parts, and what lies between."""
+    return RankGroups.between(cate, np.unique([0, 1 / groups, 1 - 1 / groups, 1.0]))
+
+
 def _first_minus_last(
     values: NDArray[np.float64],
-    cate: NDArray[np.float64],
+    ranked: RankGroups,
     means: NDArray[np.float64],
     influence: NDArray[np.float64],
 ) -> Linearised:
     # Exactly, not but for rounding: the error would be as small, and their ratio anything.
-    if np.ptp(cate) == 0 or np.ptp(values) == 0:
+    if len(ranked.ties.stop) == 1 or np.ptp(values) == 0:
         return Linearised(0.0, np.zeros(len(values)))
     return Linearised(float(means[0] - means[-1]), influence[:, 0] - influence[:, -1])

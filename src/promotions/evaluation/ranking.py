@@ -3,23 +3,20 @@
 Notation: Γ_i is the (doubly robust) score of customer i's effect, customers are sorted by priority from highest to
 lowest, and TOC(q) = E[Γ | among the first share q] − E[Γ].
 
-Two families, never mixed. Of scores, (effect, priority, …): ``autoc``, ``qini``, ``auuc``, ``uplift_at``,
-``uplift_by_group``, per customer and with intervals; these are what we report. Of the seen outcomes of the two arms,
-(outcome, treatment, propensity, priority): ``qini_raw``, ``auuc_raw``, their normalised forms and
-``uplift_at_overall`` / ``uplift_at_by_group``, as causalml and scikit-uplift define them, for comparison with numbers
-from elsewhere. ``docs/definitions.md`` sets them side by side.
+These are what we report: per customer, in units of the outcome, with intervals. Of the same names elsewhere, made of
+the seen outcomes of the two arms, are those in ``promotions.evaluation.arms``; ``docs/definitions.md`` sets them side
+by side.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
-from promotions.errors import InputError
 from promotions.evaluation.value import Estimate
-from promotions.inference import Z_95, clustered_error
+from promotions.inference import Z_95, clustered_error, one_sided_p_value
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,6 @@ class Linearised:
         return one_sided_p_value(self.value, self.error(clusters))
 
 
-def one_sided_p_value(value: float, error: float) -> float:
-    """P(N(0, 1) ≥ value/error): H₀ truth ≤ 0 against > 0. What is exactly 0, without error, is no evidence: 1."""
-    if error > 0:
-        return float(ndtr(-value / error))
-    return 0.0 if value > 0 else 1.0
-
-
 @dataclass(frozen=True)
 class Ties:
     """Customers grouped by equal priority, highest first. group: (n,) code; start, stop: (groups,) positions 0 … n."""
@@ -64,14 +54,20 @@ class Ties:
         return np.asarray(((total[self.stop] - total[self.start]) / (self.stop - self.start))[self.group])
 
 
-def find_ties(priority: NDArray[np.float64]) -> Ties:
-    """Group customers by priority."""
+# What ranks n customers: a number each, the highest first; or its ties, for who has found them already.
+Priority: TypeAlias = "NDArray[np.float64] | Ties"
+
+
+def find_ties(priority: Priority) -> Ties:
+    """Group customers by priority. Ties are what they are."""
+    if isinstance(priority, Ties):
+        return priority
     _, ascending, counts = np.unique(priority, return_inverse=True, return_counts=True)
     stop = np.cumsum(counts[::-1])
     return Ties(len(counts) - 1 - ascending, stop - counts[::-1], stop)
 
 
-def autoc(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
+def autoc(effect: NDArray[np.float64], priority: Priority, clusters: NDArray[np.intp]) -> Estimate:
     """AUTOC = ∫₀¹ TOC(q) dq: the rank-weighted average treatment effect with logarithmic weights.
 
     Sample version (1/n) Σ_i Γ_i (H_n − H_{i−1} − 1), H the harmonic numbers and weights averaged over ties. 0 for a
@@ -85,7 +81,7 @@ def autoc(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: 
     return linearised_autoc(effect, priority).estimate(clusters)
 
 
-def autoc_p_value(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: NDArray[np.intp]) -> float:
+def autoc_p_value(effect: NDArray[np.float64], priority: Priority, clusters: NDArray[np.intp]) -> float:
     """One-sided p-value of AUTOC: H₀ ≤ 0 (the score finds nobody who gains more) against > 0.
 
     A harmful ranking has a p-value near 1, a constant score exactly 1. Arguments as ``autoc``.
@@ -93,7 +89,7 @@ def autoc_p_value(effect: NDArray[np.float64], priority: NDArray[np.float64], cl
     return linearised_autoc(effect, priority).p_value(clusters)
 
 
-def linearised_autoc(effect: NDArray[np.float64], priority: NDArray[np.float64]) -> Linearised:
+def linearised_autoc(effect: NDArray[np.float64], priority: Priority) -> Linearised:
     """AUTOC with the influence of each customer: for differences of scores, and bands over many."""
     n = len(effect)
     harmonic = np.cumsum(1 / np.arange(1, n + 1))
@@ -101,7 +97,7 @@ def linearised_autoc(effect: NDArray[np.float64], priority: NDArray[np.float64])
     return _rate(effect, priority, by_position, lambda share: -np.log(share) - 1)
 
 
-def qini(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
+def qini(effect: NDArray[np.float64], priority: Priority, clusters: NDArray[np.intp]) -> Estimate:
     """QINI = ∫₀¹ q·TOC(q) dq: the area between the Qini curve and the diagonal, per customer.
 
     Sample version (1/n) Σ_i Γ_i ((n − i + 1)/n − (n + 1)/(2n)), weights averaged over ties. τ = score ~ N(0, 1) gives
@@ -111,19 +107,19 @@ def qini(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: N
     return linearised_qini(effect, priority).estimate(clusters)
 
 
-def qini_p_value(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: NDArray[np.intp]) -> float:
+def qini_p_value(effect: NDArray[np.float64], priority: Priority, clusters: NDArray[np.intp]) -> float:
     """One-sided p-value of QINI: H₀ ≤ 0 against > 0. As ``autoc_p_value``."""
     return linearised_qini(effect, priority).p_value(clusters)
 
 
-def linearised_qini(effect: NDArray[np.float64], priority: NDArray[np.float64]) -> Linearised:
+def linearised_qini(effect: NDArray[np.float64], priority: Priority) -> Linearised:
     """QINI with the influence of each customer."""
     n = len(effect)
     by_position = (n - np.arange(n)) / n - (n + 1) / (2 * n)
     return _rate(effect, priority, by_position, lambda share: 0.5 - share)
 
 
-def auuc(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
+def auuc(effect: NDArray[np.float64], priority: Priority, clusters: NDArray[np.intp]) -> Estimate:
     """AUUC = ∫₀¹ Q(q) dq = QINI + Γ̄/2: the area under the gain curve, per customer. Q: ``gain_curve``.
 
     The mean outcome gained if a share drawn at random from [0, 1] is treated, the best first. A random order has Γ̄/2,
@@ -135,7 +131,7 @@ def auuc(effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: N
 
 def _rate(
     effect: NDArray[np.float64],
-    priority: NDArray[np.float64],
+    priority: Priority,
     by_position: NDArray[np.float64],
     weight_at: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Linearised:
@@ -168,9 +164,7 @@ def _rate(
     return Linearised(value, (weight * centred - value + pull - pull.mean()) / n)
 
 
-def gain_curve(
-    effect: NDArray[np.float64], priority: NDArray[np.float64], shares: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def gain_curve(effect: NDArray[np.float64], priority: Priority, shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """Qini curve: incremental outcome per customer of treating the best share q, Q(q) = (1/n) Σ_{first qn} Γ_i.
 
     Within a tie it is the straight line of a random order. shares: (k,) in [0, 1]. Returns (k,).
@@ -182,7 +176,7 @@ def gain_curve(
     return np.interp(shares, ends, np.concatenate([[0.0], np.cumsum(by_group)]) / n)
 
 
-def uplift_at(effect: NDArray[np.float64], priority: NDArray[np.float64], share: float) -> float:
+def uplift_at(effect: NDArray[np.float64], priority: Priority, share: float) -> float:
     """uplift@k: mean effect among the best ``share`` of customers, Q(k)/k of ``gain_curve``."""
     return float(gain_curve(effect, priority, np.array([share]))[0] / share)
 
@@ -195,22 +189,26 @@ class RankGroups:
     above each edge.
     """
 
-    priority: NDArray[np.float64]
+    ties: Ties
     edges: NDArray[np.float64]
     above: NDArray[np.float64]
 
     @classmethod
-    def between(cls, priority: NDArray[np.float64], edges: NDArray[np.float64]) -> "RankGroups":
+    def between(cls, priority: Priority, edges: NDArray[np.float64]) -> "RankGroups":
         """The parts between ``edges`` (ascending, (parts + 1,))."""
         ties = find_ties(priority)
         size = ties.stop - ties.start
-        reached = np.clip(edges * len(priority) - ties.start[:, None], 0, size[:, None]) / size[:, None]
-        return cls(priority, edges, reached[ties.group])
+        reached = np.clip(edges * len(ties.group) - ties.start[:, None], 0, size[:, None]) / size[:, None]
+        return cls(ties, edges, reached[ties.group])
 
     @classmethod
-    def equal(cls, priority: NDArray[np.float64], groups: int) -> "RankGroups":
+    def equal(cls, priority: Priority, groups: int) -> "RankGroups":
         """``groups`` equal parts."""
         return cls.between(priority, np.arange(groups + 1) / groups)
+
+    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean of ``values`` in each part. values: (n,).  Returns (parts,)."""
+        return np.asarray(np.diff(values @ self.above) / len(values) / np.diff(self.edges))
 
     def means(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean of ``values`` in each part, and the influence of each customer on it.
@@ -229,17 +227,16 @@ class RankGroups:
         width = 2 * np.sqrt(self.edges * (1 - self.edges) / n)
         width = np.minimum(width, np.minimum(self.edges, 1 - self.edges))
         ends = np.concatenate([self.edges - width, self.edges + width])
-        low, high = np.split(gain_curve(values, self.priority, ends), 2)
+        low, high = np.split(gain_curve(values, self.ties, ends), 2)
         at_edge = np.divide(high - low, 2 * width, out=np.zeros_like(width), where=width > 0)
         share = np.diff(self.edges)
-        means = np.diff(values @ self.above) / n / share
         pushed = self.above * (values[:, None] - at_edge)
         influence = np.diff(pushed - pushed.mean(axis=0), axis=1) / share / n
-        return means, influence
+        return self.mean(values), influence
 
 
 def uplift_by_group(
-    effect: NDArray[np.float64], priority: NDArray[np.float64], clusters: NDArray[np.intp], groups: int
+    effect: NDArray[np.float64], priority: Priority, clusters: NDArray[np.intp], groups: int
 ) -> list[Estimate]:
     """Mean effect in each of ``groups`` equal parts of the ranking, best part first, with cluster-robust intervals.
 
@@ -269,270 +266,3 @@ def dr_score(effect: NDArray[np.float64], cate: NDArray[np.float64]) -> float:
     """
     spread = float(np.var(effect))
     return float(1 - np.mean((effect - cate) ** 2) / spread) if spread > 0 else 0.0
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A curve over the number of customers treated, straight between its points. position, value: (points,)."""
-
-    position: NDArray[np.float64]
-    value: NDArray[np.float64]
-
-    @property
-    def end(self) -> float:
-        """Its value where everybody is treated."""
-        return float(self.value[-1])
-
-    def mean(self) -> float:
-        """Mean over 0, 1, …, n customers treated."""
-        return float(np.interp(np.arange(self.position[-1] + 1), self.position, self.value).mean())
-
-    def area_above_chord(self) -> float:
-        """Area between the curve and the straight line to its end."""
-        return float(np.trapezoid(self.value, self.position) - self.position[-1] * self.end / 2)
-
-
-def arm_gain_curve(
-    outcome: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    propensity: NDArray[np.float64],
-    priority: NDArray[np.float64],
-) -> Curve:
-    """Gain i·(Ȳ₁(i) − Ȳ₀(i)) of treating the best i customers, from the means of the two arms among them.
-
-    causalml's ``get_cumgain`` and scikit-uplift's ``uplift_curve``. Means are weighted by 1/e_T, which is no weight if
-    the propensity is constant, as both packages assume. A point at the end of each tie, straight lines between. Where
-    an arm is still empty the uplift runs up in a line from 0, as causalml has it.
-    """
-    best = _Best.of(outcome, treatment, propensity, priority)
-    return best.curve(best.position * _bridged(best.position, best.treated - best.control))
-
-
-def arm_qini_curve(
-    outcome: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    propensity: NDArray[np.float64],
-    priority: NDArray[np.float64],
-) -> Curve:
-    """Radcliffe's Qini curve N₁(i)·(Ȳ₁(i) − Ȳ₀(i)) = ΣY₁ − ΣY₀·N₁/N₀ among the best i: gain counted on the treated.
-
-    causalml's ``get_qini`` and scikit-uplift's ``qini_curve``. About e times ``arm_gain_curve``. 0 while nobody among
-    the best was treated, and a line from 0 while none was not. Source: Radcliffe (2007). Else as ``arm_gain_curve``.
-    """
-    best = _Best.of(outcome, treatment, propensity, priority)
-    gain = np.where(best.treated_count > 0, best.treated_count * (best.treated - best.control), 0)
-    return best.curve(_bridged(best.position, gain))
-
-
-def auuc_raw(
-    outcome: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    propensity: NDArray[np.float64],
-    priority: NDArray[np.float64],
-) -> float:
-    """Mean of ``arm_gain_curve`` over 0 … n treated: causalml's ``auuc_score(normalize=False)``, in sums of outcome.
-
-    About n times ``auuc``. A random order has half the end of the curve.
-    """
-    return arm_gain_curve(outcome, treatment, propensity, priority).mean()
-
-
-def auuc_normalised_by_ate(
-    outcome: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    propensity: NDArray[np.float64],
-    priority: NDArray[np.float64],
-) -> float:
-    """``auuc_raw`` over |end of the curve| = n·|ATE|: causalml's ``auuc_score`` as it comes. A random order has ±½.
-
-    0 if the effect is exactly 0. Unstable where it is near 0.
-    """
-    curve = arm_gain_curve(outcome, treatment, propensity, priority)
-    return _ratio(curve.mean(), abs(curve.end))
-
-
-def auuc_normalised_by_perfect(
-    outcome: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    propensity: NDArray[np.float64],
-    priority: NDArray[np.float64],
-) -> float:
-    """Area of the gain curve above its chord, over that of the perfect order: scikit-uplift's ``uplift_auc_score``.
-
-    For outcomes 0/1. The perfect order has first who responded when treated or did not when not, and among equals
-    whichever of responders and treated scikit-uplift found better: responders if there are more of them in control
-    than treated who did not respond. An empty arm counts as a mean of 0. At most 1 but for that order's coarseness.
-    """
-    _require_binary(outcome)
-    more_control_responders = ((outcome == 1) & (treatment == 0)).sum() > ((outcome == 0) & (treatment == 1)).sum()
-    second = outcome if more_control_responders else treatment
-    perfect = 2.0 * (outcome == treatment) + second
-    areas = []
-    for order in (priority, perfect):
-        best = _Best.of(outcome, treatment, propensity, order)
-        areas.append(best.curve(best.position * best.uplift_with_empty_arms_at_zero).area_above_chord())
-    return _ratio(areas[0], areas[1])
-
-
-def qini_raw(
-    outcome: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    propensity: NDArray[np.float64],
-    priority: NDArray[np.float64],
-) -> float:
-    """Mean of ``arm_qini_curve`` over 0 … n less that of its chord: causalml's ``qini_score(normalize=False)``.
-
-    In sums of outcome on the treated: about e·n times ``qini``. Source: Radcliffe (2007).
-    """
-    curve = arm_qini_curve(outcome, treatment, propensity, priority)
-    return curve.mean() - curve.end / 2
-
-
-def qini_normalised_by_ate(
-    outcome: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    propensity: NDArray[np.float64],
-    priority: NDArray[np.float64],
-) -> float:
-    """``qini_raw`` over |end of the curve| = N₁·|ATE|: causalml's ``qini_score`` as it comes.
-
-    0 if the effect is exactly 0. Unstable where it is near 0.
-    """
-    curve = arm_qini_curve(outcome, treatment, propensity, priority)
-    return _ratio(curve.mean() - curve.end / 2, abs(curve.end))
-
-
-def qini_normalised_by_perfect(
-    outcome: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    propensity: NDArray[np.float64],
-    priority: NDArray[np.float64],
-) -> float:
-    """Area of Radcliffe's curve above its chord, over that of the perfect order: scikit-uplift's ``qini_auc_score``.
-
-    For outcomes 0/1, negative effects included (its default): the perfect order has treated responders first, control
-    responders last, T·Y − (1 − T)·Y. Nobody can know that order, so values are small even for the truth. An empty arm
-    counts as a mean of 0. Source: Radcliffe (2007), for the coefficient; scikit-uplift for the perfect curve.
-    """
-    _require_binary(outcome)
-    areas = []
-    for order in (priority, outcome * (2.0 * treatment - 1)):
-        best = _Best.of(outcome, treatment, propensity, order)
-        areas.append(best.curve(best.treated_count * best.uplift_with_empty_arms_at_zero).area_above_chord())
-    return _ratio(areas[0], areas[1])
-
-
-def uplift_at_overall(
-    outcome: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    propensity: NDArray[np.float64],
-    priority: NDArray[np.float64],
-    share: float,
-) -> float:
-    """uplift@k, overall: treated minus control mean outcome among the best ``share`` of all customers.
-
-    scikit-uplift's ``uplift_at_k(strategy="overall")`` and causalml's ``get_cumlift`` at row k·n, if k·n is whole and
-    there are no ties. Here a tie at the border counts in proportion. Means are weighted by 1/e_T.
-    """
-    best = RankGroups.between(priority, np.array([0.0, share])).above[:, 1]
-    arms = _arm_weights(treatment, propensity)
-    return _difference(outcome, best * arms[0], best * arms[1], share)
-
-
-def uplift_at_by_group(
-    outcome: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    propensity: NDArray[np.float64],
-    priority: NDArray[np.float64],
-    share: float,
-) -> float:
-    """uplift@k, by group: mean outcome of the best ``share`` of the treated minus that of the best of control.
-
-    scikit-uplift's ``uplift_at_k(strategy="by_group")``, under the same conditions. The share of an arm is one of its
-    weight 1/e_T, so that both parts stand for the same customers.
-    """
-    ties = find_ties(priority)
-    parts = []
-    for arm in _arm_weights(treatment, propensity):
-        by_tie = np.bincount(ties.group, weights=arm)
-        start = np.cumsum(by_tie) - by_tie
-        within = np.clip(share * by_tie.sum() - start, 0, by_tie)
-        parts.append(arm * np.divide(within, by_tie, out=np.zeros_like(by_tie), where=by_tie > 0)[ties.group])
-    return _difference(outcome, parts[0], parts[1], share)
-
-
-@dataclass(frozen=True)
-class _Best:
-    """Of the best i customers, i = 0 and the end of each tie: how many were treated, and the mean outcomes of the arms.
-
-    All (points,). The mean of an arm of which there is nobody yet is nan.
-    """
-
-    position: NDArray[np.float64]
-    treated_count: NDArray[np.float64]
-    treated: NDArray[np.float64]
-    control: NDArray[np.float64]
-
-    @classmethod
-    def of(
-        cls,
-        outcome: NDArray[np.float64],
-        treatment: NDArray[np.int8],
-        propensity: NDArray[np.float64],
-        priority: NDArray[np.float64],
-    ) -> "_Best":
-        ties = find_ties(priority)
-
-        def running(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.concatenate([[0.0], np.cumsum(np.bincount(ties.group, weights=values))])
-
-        means = []
-        for weight, members in zip(_arm_weights(treatment, propensity), (1 - treatment, treatment), strict=True):
-            anybody = running(members.astype(np.float64)) > 0
-            empty = np.full(len(anybody), np.nan)
-            means.append(np.divide(running(weight * outcome), running(weight), out=empty, where=anybody))
-        position = np.concatenate([[0], ties.stop]).astype(np.float64)
-        return cls(position, running(treatment.astype(np.float64)), means[1], means[0])
-
-    @property
-    def uplift_with_empty_arms_at_zero(self) -> NDArray[np.float64]:
-        """scikit-uplift's rule where an arm is empty."""
-        return np.nan_to_num(self.treated) - np.nan_to_num(self.control)
-
-    def curve(self, value: NDArray[np.float64]) -> Curve:
-        return Curve(self.position, value)
-
-
-def _arm_weights(
-    treatment: NDArray[np.int8], propensity: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(1 − T)/(1 − e) and T/e, each (n,). Raises InputError if an arm is empty."""
-    if not 0 < treatment.sum() < len(treatment):
-        raise InputError(
-            f"Of {len(treatment)} customers {treatment.sum()} were treated: comparing the arms needs some in each."
-        )
-    return (1 - treatment) / (1 - propensity), treatment / propensity
-
-
-def _bridged(position: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Straight lines from 0 at 0 over what is nan."""
-    known = ~np.isnan(value)
-    return np.interp(position, np.append(0.0, position[known]), np.append(0.0, value[known]))
-
-
-def _difference(
-    outcome: NDArray[np.float64], control: NDArray[np.float64], treated: NDArray[np.float64], share: float
-) -> float:
-    if not (control.any() and treated.any()):
-        arm = "treated" if control.any() else "control"
-        raise InputError(f"Among the best {share:.2%} of the customers there is no {arm} one: choose a larger share.")
-    return float(treated @ outcome / treated.sum() - control @ outcome / control.sum())
-
-
-def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator != 0 else 0.0
-
-
-def _require_binary(outcome: NDArray[np.float64]) -> None:
-    if not np.isin(outcome, (0, 1)).all():
-        raise InputError("The perfect order is defined for outcomes 0 and 1 only: use qini or qini_normalised_by_ate.")

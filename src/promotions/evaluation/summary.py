@@ -1,47 +1,19 @@
 """Metrics as they stand in metrics/*.json: flat, named, in money per customer."""
 
-from dataclasses import dataclass
-
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.economics import Economics
 from promotions.evaluation import ranking
-from promotions.evaluation.heterogeneity import best_linear_predictor
-from promotions.evaluation.scores import Scores
-from promotions.evaluation.segments import rank_within
+from promotions.evaluation.arms import metrics_as_elsewhere
+from promotions.evaluation.heterogeneity import best_linear_predictor, first_minus_last_group
+from promotions.evaluation.reporting import Reporting, Truth
 from promotions.evaluation.value import PolicyValue
 
 # Per cent of the customers, the best first.
 SHARES = (10, 20, 30)
-
-
-@dataclass(frozen=True)
-class Truth:
-    """A simulation's truth about n customers: mean outcomes of the arms (n, 2)."""
-
-    means: NDArray[np.float64]
-
-    @classmethod
-    def from_frame(cls, frame: pd.DataFrame) -> "Truth":
-        """From the columns mu0 and tau of data/truth/customers.parquet."""
-        mu0, tau = frame["mu0"].to_numpy(np.float64), frame["tau"].to_numpy(np.float64)
-        return cls(np.column_stack([mu0, mu0 + tau]))
-
-    @property
-    def effect(self) -> NDArray[np.float64]:
-        """True effect of each customer, (n,)."""
-        return np.asarray(self.means[:, 1] - self.means[:, 0])
-
-    def profit(self, treat: NDArray[np.bool_], economics: Economics) -> float:
-        """True profit per customer of a policy."""
-        profits = economics.profits(self.means)
-        return float(np.where(treat, profits[:, 1], profits[:, 0]).mean())
-
-    def oracle_profit(self, economics: Economics) -> float:
-        """True profit per customer of treating exactly those for whom it pays."""
-        return float(economics.profits(self.means).max(axis=1).mean())
+# Equal parts of a ranking whose effects are compared: the first with the last.
+GROUPS = 5
 
 
 def policy_metrics(value: PolicyValue) -> dict[str, float]:
@@ -51,8 +23,12 @@ def policy_metrics(value: PolicyValue) -> dict[str, float]:
         **value.ips.named("ips"),
         "snips": value.snips,
         **value.dr.named("dr"),
+        "dr_simultaneous_ci_low": value.simultaneous.ci_low,
+        "dr_simultaneous_ci_high": value.simultaneous.ci_high,
         **value.versus_none.named("dr_vs_treat_none"),
+        **value.better_than_none.named("dr_vs_treat_none"),
         **value.versus_all.named("dr_vs_treat_all"),
+        **value.better_than_all.named("dr_vs_treat_all"),
         "probability_of_loss": value.probability_of_loss,
     }
 
@@ -74,6 +50,7 @@ def headline(
         **value.versus_none.named("lift_over_treat_none"),
         **value.versus_all.named("lift_over_treat_all"),
         **value.versus_best_constant.named("lift_over_best_constant"),
+        "lift_over_best_constant_p_value": value.better_than_best_constant,
         "share_treated": value.share_treated,
         "probability_of_loss": value.probability_of_loss,
         "n_final": n_final,
@@ -88,23 +65,20 @@ def headline(
     return metrics
 
 
-def learner_metrics(
-    scores: Scores,
-    cate: NDArray[np.float64],
-    clusters: NDArray[np.intp],
-    truth: Truth | None,
-    segment: NDArray[np.integer] | None = None,
-) -> dict[str, float]:
+def learner_metrics(customers: Reporting, cate: NDArray[np.float64]) -> dict[str, float | dict[str, float]]:
     """One learner's entry in metrics/learners.json. Definitions: ``promotions.evaluation.ranking``, ``heterogeneity``.
 
-    segment: whose prediction comes from which fit, if from several; a customer's rank is then its place in its segment.
     With the truth also its true uplift at each share; that of an oracle, who ranks by the truth, is the most there is.
+    ``as_elsewhere``: metrics of the same names in other packages, from the seen outcomes of the arms; see
+    ``promotions.evaluation.arms`` and ``docs/definitions.md``.
+
+    cate: (n,).
     """
-    effect = scores.effect
-    several = segment is not None and np.ptp(segment) > 0
-    priority = rank_within(cate, segment) if segment is not None and several else cate
+    effect, clusters, truth = customers.scores.effect, customers.clusters, customers.truth
+    priority = ranking.find_ties(customers.priority(cate))
     linear = best_linear_predictor(effect, cate, clusters)
-    metrics = {
+    ends = first_minus_last_group(effect, priority, GROUPS)
+    metrics: dict[str, float | dict[str, float]] = {
         **{f"uplift_at_{share}": ranking.uplift_at(effect, priority, share / 100) for share in SHARES},
         **ranking.qini(effect, priority, clusters).named("qini"),
         "qini_p_value": ranking.qini_p_value(effect, priority, clusters),
@@ -113,6 +87,8 @@ def learner_metrics(
         "auuc": ranking.auuc(effect, priority, clusters).value,
         **linear.slope.named("calibration_slope"),
         "calibration_slope_p_value": linear.p_value,
+        **ends.estimate(clusters).named("first_minus_last_fifth"),
+        "first_minus_last_fifth_p_value": ends.p_value(clusters),
         "dr_score": ranking.dr_score(effect, cate),
     }
     if truth is not None:
@@ -122,4 +98,5 @@ def learner_metrics(
         metrics |= {
             f"true_uplift_at_{share}": ranking.uplift_at(truth.effect, priority, share / 100) for share in SHARES
         }
+    metrics["as_elsewhere"] = metrics_as_elsewhere(customers.arms, priority, SHARES)
     return metrics

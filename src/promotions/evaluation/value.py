@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from promotions.economics import Economics
 from promotions.evaluation.scores import Scores
-from promotions.inference import bootstrap_sums
+from promotions.evaluation.simultaneous import Bands, simultaneous_bands
+from promotions.inference import bootstrap_sums, one_sided_p_value
 
 LEVELS = (0.025, 0.975)
 TREAT_ALL, TREAT_NONE = "treat_all", "treat_none"
@@ -28,20 +29,39 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """Whether a difference is above 0: one-sided p-values of H₀ ≤ 0 against > 0, alone and among all policies.
+
+    adjusted: the chance that the best of the policies seems as much better, if none is (``simultaneous_bands``).
+    """
+
+    p_value: float
+    adjusted: float
+
+    def named(self, name: str) -> dict[str, float]:
+        """``{name_p_value, name_p_value_adjusted}``, as metrics files have it."""
+        return {f"{name}_p_value": self.p_value, f"{name}_p_value_adjusted": self.adjusted}
+
+
+@dataclass(frozen=True)
 class PolicyValue:
     """Profit per customer of one policy.
 
     dr and ips are estimates with intervals; snips is self-normalised. The differences are paired: of the same customers
-    and the same resamples. ``probability_of_loss``: share of resamples in which the policy earns less than treating
-    nobody.
+    and the same resamples. ``simultaneous``: dr with bounds that hold for all policies at once. ``better_than_none``,
+    ``better_than_all``: the tests of the two differences. ``probability_of_loss``: share of resamples in which the
+    policy earns less than treating nobody.
     """
 
     share_treated: float
     ips: Estimate
     snips: float
     dr: Estimate
+    simultaneous: Estimate
     versus_none: Estimate
+    better_than_none: Gain
     versus_all: Estimate
+    better_than_all: Gain
     probability_of_loss: float
 
     @property
@@ -59,6 +79,11 @@ class PolicyValue:
             min(self.versus_none.ci_low, self.versus_all.ci_low),
             min(self.versus_none.ci_high, self.versus_all.ci_high),
         )
+
+    @property
+    def better_than_best_constant(self) -> float:
+        """One-sided p-value of a lead over both constants: the larger of the two (intersection–union, Berger 1982)."""
+        return max(self.better_than_none.p_value, self.better_than_all.p_value)
 
 
 def mean_profits(scores: Scores, treat: NDArray[np.bool_], economics: Economics) -> NDArray[np.float64]:
@@ -98,8 +123,9 @@ def evaluate_policies(
 ) -> dict[str, PolicyValue]:
     """Value of every policy with 95 % percentile intervals from ``replicates`` cluster bootstrap samples.
 
-    The intervals are conditional on the fitted policies: they cover the luck of the evaluation customers, not that of
-    the customers that the policies were learned from.
+    Beside them, of as many multiplier bootstrap samples, bands over all policies and p-values adjusted for their
+    number. All are conditional on the fitted policies: they cover the luck of the evaluation customers, not that of the
+    customers that the policies were learned from.
 
     decisions: n rows of 0/1, one column a policy, with treat_all and treat_none among them.
     """
@@ -119,6 +145,14 @@ def evaluate_policies(
     dr, ips = slice(0, len(names)), slice(len(names), 2 * len(names))
     snips = self_normalised(scores, treat, economics)
     none, all_ = names.index(TREAT_NONE), names.index(TREAT_ALL)
+    earned = columns[:, dr]
+
+    def bands(over: int | None) -> Bands:
+        lead = earned if over is None else earned - earned[:, [over]]
+        mean = lead.mean(axis=0)
+        return simultaneous_bands(mean, (lead - mean) / len(lead), clusters, rng, replicates=replicates)
+
+    at_once, over_none_at_once, over_all_at_once = bands(None), bands(none), bands(all_)
     values = {}
     for index, name in enumerate(names):
         mine, mine_resampled = observed[dr][index], resampled[:, dr][:, index]
@@ -129,11 +163,19 @@ def evaluate_policies(
             ips=_estimate(observed[ips][index], resampled[:, ips][:, index]),
             snips=float(snips[index]),
             dr=_estimate(mine, mine_resampled),
+            simultaneous=Estimate(float(mine), float(at_once.low[index]), float(at_once.high[index])),
             versus_none=_estimate(mine - observed[dr][none], over_none),
+            better_than_none=_gain(over_none_at_once, index),
             versus_all=_estimate(mine - observed[dr][all_], over_all),
+            better_than_all=_gain(over_all_at_once, index),
             probability_of_loss=float((over_none < 0).mean()),
         )
     return values
+
+
+def _gain(bands: Bands, index: int) -> Gain:
+    alone = one_sided_p_value(float(bands.estimate[index]), float(bands.error[index]))
+    return Gain(alone, float(bands.p_value[index]))
 
 
 def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:

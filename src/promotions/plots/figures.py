@@ -13,11 +13,13 @@ from promotions.plots.style import (
     FAINT,
     INK,
     REFERENCES,
+    RULE_PALETTE,
     colours,
     decimals,
     new_figure,
     number,
     readable_name,
+    shortened,
     styled,
     zero_line,
 )
@@ -27,19 +29,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RATIO_LABEL = "C/R: cost per contact as a share of the revenue per response"
-# Okabe and Ito's blue, vermilion, green and purple: rules, which share a figure with no learner's colour.
-RULE_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 CONSTANT = "same for everybody"
 # Columns in the picture of balance, and what is called a large standardised difference (Austin 2009).
-SHOWN, LONGEST_NAME = 30, 44
+SHOWN = 30
 LARGE_DIFFERENCE = 0.1
 
 
 @styled
-def profit_by_cost_ratio(frame: pd.DataFrame, *, ratio: float, simulated: bool) -> "Figure":
+def profit_by_cost_ratio(frame: pd.DataFrame, *, ratio: float, shaded: str, simulated: bool) -> "Figure":
     """Profit of each learner's threshold rule as contacts become dearer, and the ratio of today.
 
-    frame: ratio, profit, learner (with treat_all, and oracle where the truth is known).
+    frame: ratio, profit, band_low, band_high, learner (with treat_all, and oracle where the truth is known).
+    shaded: the learner whose band is drawn.
     """
     curves = {str(name): rows.sort_values("ratio") for name, rows in frame.groupby("learner", sort=False)}
     shown = float(np.clip(ratio, frame["ratio"].min(), frame["ratio"].max()))
@@ -54,11 +55,16 @@ def profit_by_cost_ratio(frame: pd.DataFrame, *, ratio: float, simulated: bool) 
     else:
         verb = "has the highest estimate" if len(now.keys() - REFERENCES) > 1 else "earns"
         title = f"{readable_name(best)} {verb} at C/R = {shown:.3g}: {number(now[best], digits)} per customer"
-    subtitle = "The rule “treat if the estimated effect is at least C/R”; the highest of many estimates is partly luck"
+    subtitle = (
+        f"The rule “treat if the effect is at least C/R”; shaded: {readable_name(shaded)}, 95% band of the whole curve"
+    )
     figure = new_figure(title, subtitle, simulated=simulated, height=4.6)
     axes = figure.subplots()
     zero_line(axes)
     _draw_curves(axes, curves, "ratio", "profit", best)
+    band = curves[shaded]
+    hue = colours(curves)[shaded]
+    axes.fill_between(band["ratio"], band["band_low"], band["band_high"], color=hue, alpha=0.15, linewidth=0)
     if shown == ratio:
         axes.axvline(ratio, color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1.5)
         axes.annotate(
@@ -74,6 +80,48 @@ def profit_by_cost_ratio(frame: pd.DataFrame, *, ratio: float, simulated: bool) 
     axes.set_ylabel("profit over treating nobody\n(money per customer)")
     order = sorted(now, key=lambda name: -now[name])
     _legend(figure, axes, {name: f"{readable_name(name)}  {number(now[name], digits)}" for name in order}, "profit now")
+    return figure
+
+
+@styled
+def profit_by_share(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
+    """What a budget for a share of the customers earns, one learner's best first.
+
+    frame: share, spent, profit, ci_low, ci_high, band_low, band_high, learner.
+    """
+    rows = frame.sort_values("share").reset_index(drop=True)
+    name = str(rows["learner"].iloc[0])
+    top, everybody = rows.iloc[int(rows["profit"].argmax())], rows.iloc[-1]
+    digits = decimals(rows["profit"])
+    if top["profit"] <= 0:
+        title = "No budget has a profit: treating anybody costs more than it earns"
+    elif top["share"] in (0, 1):
+        title = (
+            f"Every budget is too small: treating everybody has the highest estimate, {number(top['profit'], digits)}"
+        )
+    else:
+        title = (
+            f"The highest estimate is {number(top['profit'], digits)} per customer with the best {top['share']:.0%} "
+            f"treated; all of them: {number(everybody['profit'], digits)}"
+        )
+    subtitle = (
+        f"Customers in the order of {readable_name(name)}; dark: 95% interval at each budget, light: of the whole curve"
+    )
+    figure = new_figure(title, subtitle, simulated=simulated, height=4.2)
+    axes = figure.subplots()
+    zero_line(axes)
+    hue = RULE_PALETTE[0]
+    for low, high, alpha in (("band_low", "band_high", 0.12), ("ci_low", "ci_high", 0.18)):
+        axes.fill_between(rows["share"], rows[low], rows[high], color=hue, alpha=alpha, linewidth=0)
+    axes.plot(rows["share"], rows["profit"], color=hue, linewidth=2.4)
+    axes.plot([0, 1], [0, everybody["profit"]], color=FAINT, linewidth=1.2, linestyle=(0, (5, 2)))
+    axes.annotate("random order", (0.98, everybody["profit"] * 0.98), xytext=(0, -12), textcoords="offset points",
+                  ha="right", fontsize=9, color=FAINT)  # fmt: skip
+    axes.plot(top["share"], top["profit"], "o", markersize=6, color=hue)
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.set_xlabel("share of customers treated")
+    axes.set_ylabel("profit over treating nobody\n(money per customer)")
     return figure
 
 
@@ -327,7 +375,7 @@ def balance(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
             va="center_baseline", fontsize=9, color=ALERT if depends else INK,
             fontweight="bold" if depends else "normal",
         )  # fmt: skip
-    axes.set_yticks(range(len(rows)), [_shortened(str(name)) for name in rows["column"]])
+    axes.set_yticks(range(len(rows)), [shortened(str(name)) for name in rows["column"]])
     for text, depends in zip(axes.get_yticklabels(), rows["depends"], strict=True):
         text.set(fontweight="bold" if depends else "normal", color=ALERT if depends else INK, fontsize=9)
     low, high = float(rows[["smd", "ci_low"]].to_numpy().min()), float(rows[["smd", "ci_high"]].to_numpy().max())
@@ -366,11 +414,6 @@ def _balance_notes(rows: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
             note += " (distribution)" if by_shape else ""
         notes.append(note)
     return notes
-
-
-def _shortened(name: str) -> str:
-    """A column's name for which there is room: of a long one its start and its end."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 16]}…{name[-15:]}"
 
 
 def _draw_curves(axes: "Axes", curves: dict[str, pd.DataFrame], x: str, y: str, best: str) -> None:

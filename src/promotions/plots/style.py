@@ -18,10 +18,17 @@ R = TypeVar("R")
 WIDTH = 9.0  # inches; at 100 dots an inch the 900 pixels at which every text is still read with ease
 DOTS_PER_INCH = 150
 TITLE_CHARACTERS = 80
+LONGEST_NAME = 44
 INK, FAINT, ALERT = "#222222", "#767676", "#B5432A"
 
-# Paul Tol's "muted" scheme: nine hues that colour-blind readers can tell apart.
-PALETTE = ("#CC6677", "#332288", "#999933", "#117733", "#88CCEE", "#882255", "#44AA99", "#DDAA33", "#AA4499")
+# Paul Tol's "muted" scheme: nine hues that colour-blind readers can tell apart; and a brown, for the mixture of all.
+PALETTE = (
+    *("#CC6677", "#332288", "#999933", "#117733", "#88CCEE"),
+    *("#882255", "#44AA99", "#DDAA33", "#AA4499", "#7A4B1F"),
+)
+
+# Okabe and Ito's blue, vermilion, green and purple: rules, which share a figure with no learner's colour.
+RULE_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 # The order fixes a learner's colour, in every figure and whichever other learners there are.
 LEARNER_ORDER = (
@@ -34,6 +41,7 @@ LEARNER_ORDER = (
     "causal_forest",
     "transformed_outcome",
     "uplift_forest",
+    "ensemble",
 )
 
 # Series that are no learner: what a curve is compared with.
@@ -147,6 +155,11 @@ def decimals(values: Iterable[float]) -> int:
 def number(value: float, digits: int) -> str:
     """``value`` with ``digits`` decimals, a proper minus sign, and no negative zero."""
     return f"{value:z,.{digits}f}".replace("-", "−")
+
+
+def shortened(name: str) -> str:
+    """A column's name for which there is room: of a long one its start and its end."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 16]}…{name[-15:]}"
 
 
 def zero_line(axes: "Axes") -> None:

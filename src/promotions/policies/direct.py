@@ -70,17 +70,19 @@ class DirectRules:
         clusters: NDArray[np.intp],
         new: Population,
         columns: list[str],
+        facts: Mapping[str, tuple[str, str]] | None = None,
     ) -> tuple[pd.DataFrame, dict[str, str]]:
         """Learn from training customers and decide on ``new``: 0/1 columns, and each rule in words.
 
         gain_scores: (n,) doubly robust scores of the profit of treating over not treating, outcome models cross-fitted.
-        clusters: (n,) codes.  columns: names of the matrix's columns.  Raises InputError for an unknown column.
+        clusters: (n,) codes.  columns: names of the matrix's columns.  facts: what 1 and 0 say in those that are made
+        of a category or a gap (``Encoder.facts``).  Raises InputError for an unknown column.
         """
         tree = fit_policy_tree(
             train.matrix, gain_scores, columns, depth=self.depth, cuts=self.cuts, min_leaf=self.min_leaf
         )
         name = f"tree.depth_{self.depth}"
-        decisions, sentences = {name: tree.decide(new.matrix)}, {name: tree.sentence()}
+        decisions, sentences = {name: tree.decide(new.matrix)}, {name: tree.sentence(facts)}
         for column in self.by:
             policy = fit_groups(_values(train, column), gain_scores, clusters, bins=self.bins, rule=self.rule)
             decisions[f"groups.{column}"] = policy.decide(_values(new, column))

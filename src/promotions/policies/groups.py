@@ -16,7 +16,7 @@ from scipy import stats
 
 from promotions.encoding import as_numbers, is_number
 from promotions.errors import InputError
-from promotions.validation import require_choice, require_number, require_whole
+from promotions.validation import require_choice, require_finite, require_number, require_whole
 
 RULES = MEAN, LOWER_BOUND = "mean", "lower_bound"
 NUMBER, CATEGORY = "number", "category"
@@ -155,8 +155,7 @@ def fit_groups(
             "policy.groups: expected one value, one gain and one cluster for each of at least one customer, got "
             f"{len(column):,} values, gains of shape {gain.shape} and {len(clusters):,} clusters"
         )
-    if not np.isfinite(gain).all():
-        raise InputError(f"policy.groups: {int((~np.isfinite(gain)).sum()):,} gains are not finite; expected numbers")
+    require_finite(gain, "policy.groups: gain")
     kind = _kind_of(column)
     groups = _ranges(as_numbers(column), bins, least) if kind == NUMBER else _levels(column, least)
     codes = _place(groups, column)

@@ -11,7 +11,7 @@ of gain over bin × bin of every pair of features hold all that trees of depth 2
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from itertools import combinations_with_replacement
@@ -69,17 +69,23 @@ class PolicyTree:
         """Whom to treat: features (m, p), in the order of ``names``, NaN where missing → (m,)."""
         return _decide(self.root, _matrix(features, len(self.names)))
 
-    def sentence(self, describe: Callable[[str], str] | None = None) -> str:
+    def sentence(self, facts: Mapping[str, tuple[str, str]] | None = None) -> str:
         """The rule in words: "treat if age ≥ 45 and express points spent < −0.6".
 
         Several groups are joined by "or", conditions on one feature are merged, what makes no difference is left out.
         Cuts are rounded to four digits or to whole numbers, whichever says more; ``decide`` does not round.
 
-        describe: what to call a feature, from its name.
+        facts: of features that are 0 or 1, what 1 says and what 0 says: "zip code is Rural", "zip code is not Rural".
         """
+        facts = facts or {}
+
+        def condition(feature: int, limits: Limits) -> tuple[str, bool]:
+            name = self.names[feature]
+            # Where it may be 1 or 0, only one of the two limits is set.
+            return (facts[name][limits[0] is None], False) if name in facts else _condition(name, *limits)
+
         groups = [_merged(path) for path in _treated(self.root)]
-        names = [describe(name) for name in self.names] if describe else self.names
-        told = [[_condition(names[feature], *limits) for feature, limits in group.items()] for group in groups]
+        told = [[condition(*found) for found in group.items()] for group in groups]
         if not told:
             return "treat nobody"
         if not all(told):

@@ -7,10 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 
-def _silent(share: float) -> None:
-    """Progress that nobody watches."""
-
-
 @dataclass(frozen=True)
 class Ingested(Mapping[str, pd.DataFrame]):
     """Tables by name, each read when it is asked for.
@@ -22,7 +18,7 @@ class Ingested(Mapping[str, pd.DataFrame]):
     folder: Path
     threads: int = 1
     memory: str = "1GB"
-    progress: Callable[[float], object] = _silent
+    progress: Callable[[float], object] | None = None
 
     def path(self, name: str) -> Path:
         """Where table ``name`` lies."""

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from promotions.economics import Economics
+from promotions.evaluation.arms import Arms
 from promotions.evaluation.curves import (
     CURVE_MULTIPLES,
     TABLE_MULTIPLES,
@@ -15,7 +16,7 @@ from promotions.evaluation.curves import (
     ratio_grid,
     value_table,
 )
-from promotions.evaluation.summary import Truth
+from promotions.evaluation.reporting import Reporting, Truth
 from promotions.evaluation.value import evaluate_policies, mean_profits
 
 N = 1500
@@ -38,13 +39,19 @@ def cates(experiment):
     return {"good": experiment.tau + 0.1 * noise, "useless": noise, "constant": np.full(N, 0.3)}
 
 
+def reporting(experiment, treated_outcome, economics=TODAY, truth=None, segment=None):
+    arms = Arms(experiment.outcome, experiment.treatment, experiment.propensity)
+    segment = np.zeros(N, np.int8) if segment is None else segment
+    return Reporting(arms, experiment.scores, economics, np.arange(N), treated_outcome, segment, truth)
+
+
 @pytest.mark.parametrize("charged", ["on_treatment", "on_response"])
 def test_profit_at_todays_ratio_is_the_difference_of_the_policies_values(experiment, truth, cates, charged):
     today = Economics(1.0, 4.0, charged)
     mu1 = truth.means[:, 1]
     rules = [np.zeros(N, bool), np.ones(N, bool), *(today.expected_gain(cate, mu1) >= 0 for cate in cates.values())]
     none, *others = mean_profits(experiment.scores, np.column_stack(rules), today)
-    found = profit_by_ratio(experiment.scores, cates, mu1, today, np.array([today.ratio]), truth.means)
+    found = profit_by_ratio(reporting(experiment, mu1, today, truth), cates, np.array([today.ratio]))
     profit = found.set_index("learner")["profit"]
     np.testing.assert_allclose(profit[["treat_all", *cates]], np.array(others) - none, atol=1e-12)
     assert profit["oracle"] == pytest.approx(truth.oracle_profit(today) - truth.profit(rules[0], today))
@@ -52,13 +59,13 @@ def test_profit_at_todays_ratio_is_the_difference_of_the_policies_values(experim
 
 def test_treating_all_loses_revenue_times_the_ratio_in_a_straight_line(experiment, cates):
     ratios = np.linspace(0, 2, 9)
-    table = profit_by_ratio(experiment.scores, cates, np.zeros(N), TODAY, ratios)
+    table = profit_by_ratio(reporting(experiment, np.zeros(N)), cates, ratios)
     line = table.loc[table["learner"] == "treat_all", "profit"]
     np.testing.assert_allclose(line, 4 * experiment.scores.effect.mean() - 4 * ratios, atol=1e-12)
 
 
 def test_the_oracle_is_never_poorer_at_a_lower_ratio_and_never_loses(experiment, truth, cates):
-    table = profit_by_ratio(experiment.scores, cates, np.zeros(N), TODAY, np.linspace(0, 2, 9), truth.means)
+    table = profit_by_ratio(reporting(experiment, np.zeros(N), TODAY, truth), cates, np.linspace(0, 2, 9))
     oracle = table.loc[table["learner"] == "oracle", "profit"].to_numpy()
     assert (oracle >= 0).all()
     assert (np.diff(oracle) <= 0).all()
@@ -84,23 +91,33 @@ def test_qini_curves_run_from_nothing_to_the_mean_effect_and_random_is_straight(
 
 def test_decile_one_holds_the_best_customers_and_ten_the_worst(experiment, cates):
     effect = experiment.scores.effect
-    table = decile_uplifts(effect, cates, np.arange(N))
-    assert list(table) == ["decile", "uplift", "ci_low", "ci_high", "learner"]
+    table = decile_uplifts(reporting(experiment, np.zeros(N)), cates, np.random.default_rng(4), 200)
+    columns = ["decile", "predicted", "uplift", "ci_low", "ci_high", "band_low", "band_high", "learner"]
+    assert list(table) == columns
     good = table[table["learner"] == "good"].set_index("decile")["uplift"]
     assert list(good.index) == list(range(1, 11))
     ranked = effect[np.argsort(-cates["good"])]
     assert good[1] == pytest.approx(ranked[:150].mean())
     assert good[10] == pytest.approx(ranked[-150:].mean())
+    predicted = table[table["learner"] == "good"].set_index("decile")["predicted"]
+    assert predicted[1] == pytest.approx(np.sort(cates["good"])[-150:].mean())
     assert table["uplift"].between(table["ci_low"], table["ci_high"]).all()
+    # Of a constant all ten are the same number, and a band no wider than an interval.
+    apart = table[table["learner"] != "constant"]
+    assert (apart["band_low"] < apart["ci_low"]).all()
+    assert (apart["band_high"] > apart["ci_high"]).all()
 
 
 def test_the_files_agree_with_each_other_and_the_best_policy_comes_first(experiment, truth, cates):
     decisions = pd.DataFrame({"treat_all": 1, "treat_none": 0, "threshold.good": cates["good"] >= 0.25})
     values = evaluate_policies(experiment.scores, decisions, TODAY, np.arange(N), 200, np.random.default_rng(3))
-    tables = plot_tables(
-        experiment.scores, values, "threshold.good", cates, cates, truth.means[:, 1], TODAY, np.arange(N), truth.means
-    )
-    assert set(tables) == {"policy_values", "profit_by_cost_ratio", "profit_table", "qini", "uplift_by_decile"}
+    customers = reporting(experiment, truth.means[:, 1], TODAY, truth)
+    tables = plot_tables(customers, values, "threshold.good", cates, "good", np.random.default_rng(5), 200)
+    names = "policy_values profit_by_cost_ratio profit_table profit_by_share qini uplift_by_decile"
+    assert set(tables) == set(names.split())
+    by_share = tables["profit_by_share"].set_index("share")
+    assert by_share.loc[1.0, "profit"] == pytest.approx(values["treat_all"].versus_none.value)
+    assert (by_share["learner"] == "good").all()
     first = tables["policy_values"].iloc[0]
     assert tuple(first[["policy", "rule", "learner", "champion"]]) == ("threshold.good", "threshold", "good", True)
     curve, few = tables["profit_by_cost_ratio"], tables["profit_table"]
@@ -117,3 +134,26 @@ def test_a_constant_rule_is_for_everyone_and_of_no_learner(experiment):
     table = value_table(values, "treat_none").set_index("policy")
     assert (table["learner"] == "everyone").all()
     assert table["champion"].to_dict() == {"treat_all": False, "treat_none": True}
+
+
+def test_a_curves_band_holds_the_whole_curve_and_not_only_each_point(experiment, cates):
+    ratios = np.linspace(0, 1.6, 13)
+    table = profit_by_ratio(reporting(experiment, np.zeros(N)), cates, ratios, np.random.default_rng(6), 400)
+    good = table[table["learner"] == "good"].reset_index(drop=True)
+    profits = [TODAY.at_ratio(ratio).profits(experiment.scores.dr) for ratio in ratios]
+    gained = np.column_stack([(p[:, 1] - p[:, 0]) * (cates["good"] >= r) for p, r in zip(profits, ratios, strict=True)])
+    error = gained.std(axis=0, ddof=1) / np.sqrt(N)
+    critical = (good["band_high"] - good["profit"]) / error
+    np.testing.assert_allclose(critical, critical[0])
+    assert 1.96 < critical[0] < 2.9
+
+
+def test_with_several_fits_deciles_are_of_places_within_each(experiment, cates):
+    segment = (np.arange(N) % 2).astype(np.int8)
+    # The second fit predicts ten more of everybody, for no reason of the customers.
+    shifted = {"good": cates["good"] + 10 * segment}
+    apart = reporting(experiment, np.zeros(N), segment=segment)
+    table = decile_uplifts(apart, shifted, np.random.default_rng(4), 200)
+    uplift = table.set_index("decile")["uplift"]
+    assert uplift[1] - uplift[10] > 1
+    assert table["predicted"].between(4, 7).all()

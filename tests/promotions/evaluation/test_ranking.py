@@ -8,27 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import norm
 
-from promotions.errors import InputError
 from promotions.evaluation.ranking import (
-    arm_gain_curve,
-    arm_qini_curve,
     autoc,
     autoc_p_value,
     auuc,
-    auuc_normalised_by_ate,
-    auuc_normalised_by_perfect,
-    auuc_raw,
     calibration_slope,
     dr_score,
     gain_curve,
     qini,
-    qini_normalised_by_ate,
-    qini_normalised_by_perfect,
     qini_p_value,
-    qini_raw,
     uplift_at,
-    uplift_at_by_group,
-    uplift_at_overall,
     uplift_by_group,
 )
 from promotions.evaluation.value import Estimate
@@ -333,157 +322,3 @@ def test_econmls_curves_are_the_gain_curve_over_its_chord(ranked, econml_tester)
         shares = np.array([(np.quantile(score, q / 100) <= score).mean() for q in np.linspace(5, 95, 50)])
         ours = gain_curve(effect, score, shares) - shares * effect.mean()
         np.testing.assert_allclose(curve, ours if metric == "qini" else ours / shares, atol=1e-12)
-
-
-# Metrics of the seen outcomes of two arms.
-
-OF_ARMS = [
-    auuc_raw,
-    auuc_normalised_by_ate,
-    auuc_normalised_by_perfect,
-    qini_raw,
-    qini_normalised_by_ate,
-    qini_normalised_by_perfect,
-]
-
-
-@pytest.fixture(scope="module")
-def arms():
-    """Outcome 0/1, treatment (two in five), propensity and a score without ties; the best two customers are treated."""
-    rng = np.random.default_rng(18)
-    score = rng.normal(size=500)
-    treatment = (rng.random(500) < 0.4).astype(np.int8)
-    treatment[np.argsort(-score)[:3]] = [1, 1, 0]
-    outcome = (rng.random(500) < 0.3 + 0.2 * treatment * (score > 0)).astype(float)
-    return outcome, treatment, np.full(500, 0.4), score
-
-
-@pytest.fixture(scope="module", params=["treated first", "control first", "amounts"])
-def causalml_case(arms, request):
-    """Arms, and the table that causalml takes."""
-    outcome, treatment, propensity, score = arms
-    if request.param == "control first":
-        treatment, propensity = (1 - treatment).astype(np.int8), 1 - propensity
-    if request.param == "amounts":
-        outcome = outcome * np.random.default_rng(19).exponential(50, 500)
-    table = pd.DataFrame({"y": outcome, "w": treatment, "score": score})
-    return (outcome, treatment, propensity, score), table
-
-
-def test_the_curves_of_the_arms_are_causalmls(causalml_case):
-    from causalml.metrics import get_cumgain, get_qini
-
-    case, table = causalml_case
-    for ours, theirs in ((arm_gain_curve(*case), get_cumgain(table)), (arm_qini_curve(*case), get_qini(table))):
-        np.testing.assert_array_equal(ours.position, np.arange(501))
-        np.testing.assert_allclose(ours.value, theirs["score"], atol=1e-9)
-
-
-def test_areas_of_the_arms_are_causalmls_scores(causalml_case):
-    from causalml.metrics import auuc_score, qini_score
-
-    case, table = causalml_case
-    for ours, theirs, normalize in (
-        (auuc_raw, auuc_score, False),
-        (auuc_normalised_by_ate, auuc_score, True),
-        (qini_raw, qini_score, False),
-        (qini_normalised_by_ate, qini_score, True),
-    ):
-        assert ours(*case) == pytest.approx(theirs(table, normalize=normalize)["score"], rel=1e-8)
-
-
-def test_overall_uplift_at_a_share_is_causalmls_cumulative_lift(causalml_case):
-    from causalml.metrics import get_cumlift
-
-    case, table = causalml_case
-    for share in (0.1, 0.3, 1.0):
-        assert uplift_at_overall(*case, share) == pytest.approx(get_cumlift(table)["score"][500 * share], rel=1e-8)
-
-
-@pytest.mark.parametrize(
-    ("levels", "normalised"),
-    [(False, (0.2290156318494627, 0.31355868428948225)), (True, (0.17804232804232803, 0.25159499405822944))],
-)
-def test_normalised_by_the_perfect_order_is_scikit_uplift(levels, normalised):
-    """What scikit-uplift 0.5.1 gave for these 40 customers; it is not installed here. Its curves keep ties whole."""
-    rng = np.random.default_rng(20)
-    score, treatment = rng.normal(size=40), (np.arange(40) % 2).astype(np.int8)
-    outcome = (rng.random(40) < 0.3 + 0.4 * treatment * (score > 0)).astype(float)
-    case = outcome, treatment, np.full(40, 0.5), np.round(score) if levels else score
-    assert (qini_normalised_by_perfect(*case), auuc_normalised_by_perfect(*case)) == pytest.approx(normalised, rel=1e-8)
-    if not levels:
-        assert uplift_at_overall(*case, 0.25) == pytest.approx(0.8333333333333334, rel=1e-8)
-        assert uplift_at_by_group(*case, 0.25) == pytest.approx(0.8, rel=1e-8)
-        # More control responders than treated who did not respond: the other perfect order.
-        reverse = 1 - outcome, treatment, np.full(40, 0.5), -score
-        assert auuc_normalised_by_perfect(*reverse) == pytest.approx(0.26110728851559994, rel=1e-8)
-
-
-def test_the_perfect_order_scores_one_and_its_reverse_less_than_nothing(arms):
-    outcome, treatment, propensity, _ = arms
-    perfect = outcome * (2.0 * treatment - 1)
-    assert qini_normalised_by_perfect(outcome, treatment, propensity, perfect) == pytest.approx(1, rel=1e-12)
-    assert qini_normalised_by_perfect(outcome, treatment, propensity, -perfect) < 0
-
-
-@pytest.mark.parametrize("metric", OF_ARMS)
-@given(LEVELS, st.integers(0, 2**32 - 1))
-def test_permuting_rows_changes_no_metric_of_the_arms(metric, priority, seed):
-    rng, n = np.random.default_rng(seed), len(priority)
-    treatment = rng.permutation(np.arange(n) % 2).astype(np.int8)
-    case = (rng.random(n) < 0.5).astype(float), treatment, rng.uniform(0.2, 0.8, n), priority
-    order = rng.permutation(n)
-    assert metric(*(column[order] for column in case)) == pytest.approx(metric(*case), rel=1e-9, abs=1e-9)
-
-
-@given(LEVELS, st.integers(0, 2**32 - 1), st.floats(0.05, 1))
-def test_permuting_rows_changes_no_uplift_at_a_share(priority, seed, share):
-    rng, n = np.random.default_rng(seed), len(priority)
-    # Everybody twice, once in each arm: neither is ever empty among the best.
-    case = rng.normal(size=2 * n), np.arange(2 * n) // n, rng.uniform(0.2, 0.8, 2 * n), np.tile(priority, 2)
-    order = rng.permutation(2 * n)
-    for uplift in (uplift_at_overall, uplift_at_by_group):
-        permuted = uplift(*(column[order] for column in case), share)
-        assert permuted == pytest.approx(uplift(*case, share), rel=1e-9, abs=1e-9)
-
-
-@pytest.mark.parametrize("metric", [qini_raw, qini_normalised_by_ate, qini_normalised_by_perfect])
-def test_a_constant_score_has_no_area_over_the_chord_of_the_arms(arms, metric):
-    outcome, treatment, propensity, _ = arms
-    assert metric(outcome, treatment, propensity, np.ones(500)) == pytest.approx(0, abs=1e-9)
-
-
-def test_with_a_propensity_that_varies_the_arms_are_weighted_to_the_same_customers():
-    """Half the customers have twice the outcome and are seldom treated; unweighted means would find an effect of −2."""
-    rng = np.random.default_rng(21)
-    rich = np.arange(100_000) % 2
-    propensity = np.where(rich, 0.2, 0.8)
-    treatment = (rng.random(100_000) < propensity).astype(np.int8)
-    outcome, score = 10.0 * rich, rng.normal(size=100_000) + rich
-    naive = outcome[treatment == 1].mean() - outcome[treatment == 0].mean()
-    assert naive < -5
-    for uplift in (uplift_at_overall, uplift_at_by_group):
-        assert uplift(outcome, treatment, propensity, score, 0.3) == pytest.approx(0, abs=0.15)
-    assert arm_gain_curve(outcome, treatment, propensity, score).end / 100_000 == pytest.approx(0, abs=0.15)
-
-
-def test_the_two_uplifts_at_a_share_by_hand_with_a_tie_at_the_border():
-    outcome = np.array([9.0, 1.0, 5.0, 3.0, 2.0, 8.0])
-    treatment = np.array([1, 0, 1, 0, 0, 1], dtype=np.int8)
-    priority = np.array([3.0, 2.0, 2.0, 2.0, 1.0, 1.0])
-    case = outcome, treatment, np.full(6, 0.5), priority
-    # Of all: the first, and two thirds of each of the tied three.
-    assert uplift_at_overall(*case, 0.5) == pytest.approx((9 + 5 * 2 / 3) / (5 / 3) - 2)
-    # Of each arm one and a half: 9 and half of 5; three quarters each of 1 and 3.
-    assert uplift_at_by_group(*case, 0.5) == pytest.approx((9 + 2.5) / 1.5 - 2)
-
-
-def test_an_empty_arm_and_amounts_without_a_perfect_order_are_refused(arms):
-    outcome, treatment, propensity, score = arms
-    with pytest.raises(InputError, match="no control one: choose a larger share"):
-        uplift_at_overall(outcome, treatment, propensity, score, 1 / 500)
-    with pytest.raises(InputError, match="needs some in each"):
-        qini_raw(outcome, np.ones(500, np.int8), propensity, score)
-    for metric in (qini_normalised_by_perfect, auuc_normalised_by_perfect):
-        with pytest.raises(InputError, match="outcomes 0 and 1"):
-            metric(2 * outcome, treatment, propensity, score)

@@ -149,3 +149,25 @@ def test_bands_cover_all_columns_in_95_of_100_experiments_and_one_test_in_20_is_
         rejected += bool((found.p_value <= 0.05).any())
     assert 0.915 <= covered / 400 <= 0.985
     assert 0.015 <= rejected / 400 <= 0.085
+
+
+def test_of_many_clusters_the_sums_are_drawn_from_their_normal_law(monkeypatch):
+    rng = np.random.default_rng(31)
+    totals = rng.normal(size=(3000, 3)) @ np.array([[1.0, 0.9, 0.0], [0.0, 0.4, 0.0], [0.0, 0.0, 2.0]])
+    signs = multiplier_sums(totals, 20_000, np.random.default_rng(1))
+    monkeypatch.setattr("promotions.evaluation.simultaneous.MANY_CLUSTERS", 2999)
+    normal = multiplier_sums(totals, 20_000, np.random.default_rng(1))
+    expected = totals.T @ totals
+    np.testing.assert_allclose(np.cov(normal.T), expected, rtol=0.05, atol=0.02 * expected.max())
+    for level in (0.9, 0.95, 0.99):
+        both = (np.quantile(np.abs(sums / np.sqrt(np.diag(expected))).max(axis=1), level) for sums in (signs, normal))
+        assert next(both) == pytest.approx(next(both), rel=0.03)
+
+
+def test_a_policy_that_stands_there_twice_is_one_among_many_clusters(monkeypatch):
+    monkeypatch.setattr("promotions.evaluation.simultaneous.MANY_CLUSTERS", 100)
+    influence = np.random.default_rng(32).normal(size=(500, 1)) / 500
+    once = simultaneous_bands(np.zeros(1), influence, None, np.random.default_rng(1), replicates=4000)
+    twice = simultaneous_bands(np.zeros(2), influence[:, [0, 0]], None, np.random.default_rng(1), replicates=4000)
+    assert once.critical_value == pytest.approx(1.96, abs=0.1)
+    assert twice.critical_value == pytest.approx(1.96, abs=0.1)

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promotions.economics import Economics
-from promotions.evaluation.summary import Truth, headline, learner_metrics, policy_metrics
+from promotions.evaluation.arms import Arms
+from promotions.evaluation.reporting import Reporting, Truth
+from promotions.evaluation.summary import headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import evaluate_policies
 
 ECONOMICS = Economics(1.0, 4.0)
@@ -30,6 +32,12 @@ def values(experiment):
         {"treat_all": 1, "treat_none": 0, "helped": helped, "random": experiment.features[:, 4] > 0}
     )
     return evaluate_policies(experiment.scores, decisions, ECONOMICS, np.arange(2000), 400, np.random.default_rng(1))
+
+
+def reporting(experiment, truth):
+    arms = Arms(experiment.outcome, experiment.treatment, experiment.propensity)
+    once = np.zeros(2000, np.int8)
+    return Reporting(arms, experiment.scores, ECONOMICS, np.arange(2000), experiment.mu0, once, truth)
 
 
 @given(
@@ -76,6 +84,9 @@ def test_a_policys_metrics_are_the_numbers_of_its_value(values):
             for name in ("ips", "dr", "dr_vs_treat_none", "dr_vs_treat_all")
             for end in ("", "_ci_low", "_ci_high")
         ),
+        *(f"dr_vs_{name}{end}" for name in ("treat_none", "treat_all") for end in ("_p_value", "_p_value_adjusted")),
+        "dr_simultaneous_ci_low",
+        "dr_simultaneous_ci_high",
     }
     assert metrics["dr_vs_treat_none"] == pytest.approx(metrics["dr"] - values["treat_none"].dr.value)
     assert metrics["dr_vs_treat_all"] == pytest.approx(metrics["dr"] - values["treat_all"].dr.value)
@@ -84,9 +95,7 @@ def test_a_policys_metrics_are_the_numbers_of_its_value(values):
 
 def test_the_true_effects_are_the_best_predictions(experiment, truth):
     noisy = experiment.tau + np.random.default_rng(2).normal(size=2000)
-    exact, worse = (
-        learner_metrics(experiment.scores, cate, np.arange(2000), truth) for cate in (experiment.tau, noisy)
-    )
+    exact, worse = (learner_metrics(reporting(experiment, truth), cate) for cate in (experiment.tau, noisy))
     assert exact["rmse"] == pytest.approx(0, abs=1e-12)
     assert exact["correlation"] == pytest.approx(1)
     assert exact["calibration_slope"] == pytest.approx(1, abs=0.2)
@@ -96,14 +105,17 @@ def test_the_true_effects_are_the_best_predictions(experiment, truth):
 
 
 def test_a_constant_prediction_correlates_with_nothing(experiment, truth):
-    metrics = learner_metrics(experiment.scores, np.full(2000, 0.2), np.arange(2000), truth)
+    metrics = learner_metrics(reporting(experiment, truth), np.full(2000, 0.2))
     for name in ("correlation", "qini", "autoc", "calibration_slope"):
         assert metrics[name] == 0
     for share in (10, 20, 30):
         assert metrics[f"uplift_at_{share}"] == pytest.approx(experiment.scores.effect.mean())
-    assert np.isfinite(list(metrics.values())).all()
+    assert metrics["first_minus_last_fifth"] == 0
+    assert metrics["first_minus_last_fifth_p_value"] == 1
+    elsewhere = metrics.pop("as_elsewhere")
+    assert np.isfinite([*metrics.values(), *elsewhere.values()]).all()
 
 
 def test_without_a_truth_no_metric_needs_it(experiment):
-    metrics = learner_metrics(experiment.scores, experiment.tau, np.arange(2000), None)
+    metrics = learner_metrics(reporting(experiment, None), experiment.tau)
     assert not {"rmse", "correlation"} & set(metrics)

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from promotions.economics import Economics
 from promotions.evaluation.scores import Scores, make_scores
 from promotions.evaluation.value import (
     Estimate,
+    Gain,
     PolicyValue,
     evaluate_policies,
     mean_profits,
@@ -132,7 +134,9 @@ def test_a_constant_cost_moves_the_paired_difference_without_widening_it():
 
 def test_the_lead_over_the_best_constant_is_the_lesser_difference_with_the_lesser_bounds():
     point = Estimate(0, 0, 0)
-    value = PolicyValue(0.5, point, 0.0, point, Estimate(3, -1, 5), Estimate(2, 1, 4), 0.1)
+    tests = Gain(0.2, 0.5), Gain(0.1, 0.4)
+    value = PolicyValue(0.5, point, 0.0, point, point, Estimate(3, -1, 5), tests[0], Estimate(2, 1, 4), tests[1], 0.1)
+    assert value.better_than_best_constant == 0.2
     assert value.versus_best_constant == Estimate(2, -1, 4)
 
 
@@ -198,3 +202,25 @@ def test_intervals_are_wider_where_outcomes_correlate_within_clusters():
 def test_same_generator_gives_the_same_bytes():
     first, second = (evaluate(draw_scores(2), draw_decisions(2), Economics(1.0, 40.0)) for _ in range(2))
     assert first == second
+
+
+def test_the_tests_against_the_constants_are_of_the_paired_difference_and_adjusted_for_many():
+    rng = np.random.default_rng(12)
+    scores, n = draw_scores(12, 4000), 4000
+    decisions = pd.DataFrame(
+        {"treat_all": 1, "treat_none": 0, **{f"random_{k}": rng.random(n) < 0.5 for k in range(8)}}
+    )
+    values = evaluate_policies(scores, decisions, Economics(1.0, 40.0), np.arange(n), 400, np.random.default_rng(1))
+    profits = Economics(1.0, 40.0).profits(scores.dr)
+    for name, value in values.items():
+        gained = np.where(decisions[name].to_numpy(bool), profits[:, 1] - profits[:, 0], 0)
+        alone, among = value.better_than_none.p_value, value.better_than_none.adjusted
+        assert alone <= among
+        if gained.any():
+            expected = stats.ttest_1samp(gained, 0, alternative="greater").pvalue
+            assert alone == pytest.approx(expected, abs=1e-3)
+        else:
+            assert (alone, among) == (1, 1)
+        inside, outside = value.dr, value.simultaneous
+        assert outside.ci_high - outside.ci_low > 1.2 * (inside.ci_high - inside.ci_low)
+        assert outside.value == inside.value

@@ -28,7 +28,26 @@ def cost_frame(learners: list[str]) -> pd.DataFrame:
     ratios = np.linspace(0, 0.1, 21)
     curves = {name: height * (1 - ratios / 0.12) ** 2 for name, height in quality(learners).items()}
     curves |= {"treat_all": 0.02 - ratios, "oracle": 0.07 * (1 - ratios / 0.12) ** 2}
-    return pd.concat(pd.DataFrame({"ratio": ratios, "profit": y, "learner": name}) for name, y in curves.items())
+    return pd.concat(
+        pd.DataFrame({"ratio": ratios, "profit": y, "band_low": y - 0.01, "band_high": y + 0.01, "learner": name})
+        for name, y in curves.items()
+    )
+
+
+def share_frame(learners: list[str]) -> pd.DataFrame:
+    share = np.linspace(0, 1, 51)
+    profit = 0.02 * share + 0.1 * share * (1 - share)
+    bounds = {f"{name}_{end}": profit + sign * width * share for name, width in (("ci", 0.01), ("band", 0.02))
+              for end, sign in (("low", -1), ("high", 1))}  # fmt: skip
+    return pd.DataFrame({"share": share, "spent": share, "profit": profit, **bounds, "learner": learners[0]})
+
+
+def affected_frame(columns: list[str]) -> pd.DataFrame:
+    gap = 0.5 / (1 + np.arange(len(columns)))
+    return pd.DataFrame(
+        {"feature": columns, "most_affected": 2 * gap, "least_affected": 0.0, "difference": 2 * gap, "error": 0.1,
+         "ci_low": 2 * gap - 0.2, "ci_high": 2 * gap + 0.2, "standardised_difference": gap}
+    )  # fmt: skip
 
 
 def qini_frame(learners: list[str]) -> pd.DataFrame:
@@ -47,8 +66,11 @@ def decile_frame(learners: list[str]) -> pd.DataFrame:
         uplift = 0.03 + lead * (5.5 - deciles) / 4.5
         low, high = uplift - 0.01, uplift + 0.01
         frames.append(
-            pd.DataFrame({"decile": deciles, "uplift": uplift, "ci_low": low, "ci_high": high, "learner": name})
-        )
+            pd.DataFrame(
+                {"decile": deciles, "predicted": uplift + 0.001, "uplift": uplift, "ci_low": low, "ci_high": high,
+                 "band_low": low - 0.01, "band_high": high + 0.01, "learner": name}
+            )
+        )  # fmt: skip
     return pd.concat(frames)
 
 
@@ -81,7 +103,12 @@ def balance_frame(columns: list[str], **corrected: float) -> pd.DataFrame:
 
 FIGURES: dict[str, Callable[[list[str], bool], Figure]] = {
     "profit_by_cost_ratio": lambda names, simulated: plots.profit_by_cost_ratio(
-        cost_frame(names), ratio=RATIO, simulated=simulated
+        cost_frame(names), ratio=RATIO, shaded=names[0], simulated=simulated
+    ),
+    "profit_by_share": lambda names, simulated: plots.profit_by_share(share_frame(names), simulated=simulated),
+    "calibration": lambda names, simulated: plots.calibration(decile_frame(names), simulated=simulated),
+    "affected": lambda names, simulated: plots.affected(
+        affected_frame([readable_name(name) for name in names]), learner=names[0], simulated=simulated
     ),
     "qini": lambda names, simulated: plots.qini(qini_frame(names), simulated=simulated),
     "uplift_by_decile": lambda names, simulated: plots.uplift_by_decile(decile_frame(names), simulated=simulated),
@@ -132,7 +159,9 @@ def test_simulated_is_said_if_and_only_if_it_is_so(draw: Callable[[list[str], bo
 @pytest.mark.parametrize("learners", [list(LEARNER_ORDER), LEARNERS, ["my_new_forest"]], ids=["all", "some", "one"])
 def test_every_learner_is_named(draw: Callable[[list[str], bool], Figure], learners: list[str]) -> None:
     written = words(draw(learners, True))
-    assert [name for name in learners if readable_name(name) not in written] == []
+    # A figure of one learner alone names that one.
+    expected = learners[:1] if draw is FIGURES["profit_by_share"] else learners
+    assert [name for name in expected if readable_name(name) not in written] == []
 
 
 @every_figure
@@ -157,13 +186,19 @@ def test_titles_state_the_finding() -> None:
 
 def test_titles_find_nothing_where_nothing_is_to_be_found() -> None:
     losses = cost_frame(LEARNERS).assign(profit=lambda frame: -frame["profit"].abs())
-    assert "Nothing earns more" in words(plots.profit_by_cost_ratio(losses, ratio=RATIO, simulated=False))
+    assert "Nothing earns more" in words(
+        plots.profit_by_cost_ratio(losses, ratio=RATIO, shaded="x_learner", simulated=False)
+    )
     reversed_order = qini_frame(LEARNERS).assign(incremental_outcome=lambda frame: -frame["incremental_outcome"])
     assert "No learner ranks" in words(plots.qini(reversed_order, simulated=False))
     wide = decile_frame(LEARNERS).assign(ci_low=-1.0, ci_high=1.0)
     assert "No learner tells its first decile" in words(plots.uplift_by_decile(wide, simulated=False))
     unsure = policy_frame(LEARNERS).assign(ci_low=-1.0)
     assert "cannot be told" in words(plots.policy_values(unsure, simulated=False))
+    losing = share_frame(LEARNERS).assign(profit=lambda frame: -frame["share"])
+    assert "No budget has a profit" in words(plots.profit_by_share(losing, simulated=False))
+    alike = affected_frame(["age"]).assign(difference=0.0, standardised_difference=0.0)
+    assert "tells no customers apart" in words(plots.affected(alike, learner="x_learner", simulated=False))
     table = table_frame(LEARNERS).assign(profit=-0.01)
     assert "No learner earns more" in words(plots.profit_table(table, ratio=RATIO, simulated=False))
 
@@ -221,8 +256,10 @@ def test_nothing_of_balance_lies_beyond_its_axes_or_on_something_else(largest: f
 
 def test_a_ratio_beyond_the_frame_is_not_marked() -> None:
     assert "now" not in words(plots.profit_table(table_frame(LEARNERS), ratio=float("inf"), simulated=False))
-    inside = words(plots.profit_by_cost_ratio(cost_frame(LEARNERS), ratio=RATIO, simulated=False))
-    beyond = words(plots.profit_by_cost_ratio(cost_frame(LEARNERS), ratio=float("inf"), simulated=False))
+    inside, beyond = (
+        words(plots.profit_by_cost_ratio(cost_frame(LEARNERS), ratio=ratio, shaded="x_learner", simulated=False))
+        for ratio in (RATIO, float("inf"))
+    )
     assert "now 0.025" in inside
     assert "now inf" not in beyond
 
@@ -278,3 +315,11 @@ def test_drawing_needs_no_pyplot() -> None:
         "plots.png_bytes(plots.profit_table(frame, ratio=0.1, simulated=True))\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
+
+
+def test_calibration_says_whose_predictions_the_measured_bands_exclude() -> None:
+    frame = decile_frame(LEARNERS)
+    assert "No learner's predictions are contradicted" in words(plots.calibration(frame, simulated=False))
+    off = frame["learner"] == "x_learner"
+    wrong = frame.assign(predicted=frame["predicted"] + 0.1 * off)
+    assert "2 of 3 learners are not contradicted; X-learner" in words(plots.calibration(wrong, simulated=False))

@@ -279,7 +279,7 @@ def test_a_column_that_changed_its_kind_is_refused(seen):
         ({"least": 0}, r"policy\.groups\.least: expected a whole number of 1 or more, got 0"),
         ({"values": [1.0]}, r"policy\.groups: expected one value, one gain and one cluster .* got 1 values"),
         ({"clusters": np.arange(3)}, r"and 3 clusters"),
-        ({"gain": [1.0, np.nan]}, r"policy\.groups: 1 gains are not finite"),
+        ({"gain": [1.0, np.nan]}, r"policy\.groups: gain has the shape \(2,\) and 1 values that are not finite"),
         ({"values": [], "gain": []}, r"at least one customer, got 0 values"),
     ],
 )

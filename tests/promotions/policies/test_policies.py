@@ -6,6 +6,7 @@ import pytest
 from promotions.economics import Economics
 from promotions.errors import InputError
 from promotions.policies import Audience, decide
+from promotions.policies.budget import Budget
 from promotions.policies.threshold import threshold
 from promotions.policies.weighted import WeightedClassifier
 
@@ -118,15 +119,40 @@ def test_an_unknown_key_is_named():
         WeightedClassifier.from_params(SECTION | {"depth": 3}, 1, 1)
 
 
+def names_of(experiment):
+    return np.array([f"c{number}" for number in range(len(experiment.tau))], dtype=object)
+
+
+def test_with_a_budget_the_best_are_treated_until_it_is_spent(draw):
+    train, new = draw(600, 3), draw(100, 4)
+    fold = (np.arange(600) % 3).astype(np.int8)
+    for charged, budget in (("on_treatment", Budget(share=0.1)), ("on_response", Budget(money=0.05))):
+        economics = Economics(0.2, 4.0, charged)
+        audiences = {
+            "t_learner": tuple(
+                Audience(names_of(e), e.features, e.tau + e.mu0 / 100, e.mu0 + e.tau, economics) for e in (train, new)
+            )
+        }
+        treat = decide(audiences, fold, classifier(), budget)["budget.t_learner"].to_numpy(bool)
+        gain = audiences["t_learner"][1].gain
+        if charged == "on_treatment":
+            assert treat.sum() == 10
+            assert gain[treat].min() > gain[~treat].max()
+        else:
+            spent = (economics.expected_charge(new.mu0 + new.tau) * treat).sum()
+            assert 4 < spent <= 5 + 1e-9
+
+
 @pytest.mark.parametrize("charged", ["on_treatment", "on_response"])
 def test_decisions_name_every_rule_of_every_learner_after_the_constants(draw, charged):
     train, new, seen = draw(600, 3), draw(100, 4), []
     economics = Economics(1.0, 4.0, charged)
     audiences = {
-        name: tuple(Audience(e.features, e.tau * scale, e.mu0 + e.tau, economics) for e in (train, new))
+        name: tuple(Audience(names_of(e), e.features, e.tau * scale, e.mu0 + e.tau, economics) for e in (train, new))
         for name, scale in (("t_learner", 1.0), ("a_learner", 0.1))
     }
-    decisions = decide(audiences, (np.arange(600) % 3).astype(np.int8), classifier(), lambda: seen.append(1))
+    fold = (np.arange(600) % 3).astype(np.int8)
+    decisions = decide(audiences, fold, classifier(), Budget(), lambda: seen.append(1))
     rules = [f"{rule}.{name}" for name in audiences for rule in ("threshold", "weighted")]
     assert list(decisions) == ["treat_all", "treat_none", *rules]
     assert len(seen) == 2
