@@ -79,6 +79,17 @@ def test_charging_on_response_reruns_policy_and_evaluate_alone(restored: Project
     assert restored.stages_run(output) == COSTS
 
 
+def test_a_budget_adds_its_rules_and_reruns_policy_and_evaluate_alone(restored: Project) -> None:
+    output = restored.dvc("exp", "run", "-S", "policy.budget.share=0.1")
+    assert restored.stages_run(output) == COSTS
+    policies = restored.metric("policies")
+    shares = [row["share_treated"] for name, row in policies.items() if name.startswith("budget.")]
+    assert len(shares) == 10
+    # A tenth of select and final together; of final alone, about.
+    assert all(share < 0.13 for share in shares)
+    assert max(shares) > 0.07
+
+
 def test_a_learners_parameter_reruns_that_learner_policy_and_evaluate_alone(restored: Project) -> None:
     output = restored.dvc("exp", "run", "-S", "learners.x_learner.effect.trees=20")
     assert restored.stages_run(output) == ["cate@x_learner", "ensemble", *COSTS]

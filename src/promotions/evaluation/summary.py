@@ -65,12 +65,12 @@ def headline(
     return metrics
 
 
-def learner_metrics(customers: Reporting, cate: NDArray[np.float64]) -> dict[str, float | dict[str, float]]:
+def learner_metrics(customers: Reporting, cate: NDArray[np.float64]) -> dict[str, float]:
     """One learner's entry in metrics/learners.json. Definitions: ``promotions.evaluation.ranking``, ``heterogeneity``.
 
     With the truth also its true uplift at each share; that of an oracle, who ranks by the truth, is the most there is.
-    ``as_elsewhere``: metrics of the same names in other packages, from the seen outcomes of the arms; see
-    ``promotions.evaluation.arms`` and ``docs/definitions.md``.
+    Those of ``promotions.evaluation.arms`` stand beside them for comparison with other packages: ``qini_raw``,
+    ``uplift_at_10_overall`` and so on; see ``docs/definitions.md``.
 
     cate: (n,).
     """
@@ -78,7 +78,7 @@ def learner_metrics(customers: Reporting, cate: NDArray[np.float64]) -> dict[str
     priority = ranking.find_ties(customers.priority(cate))
     linear = best_linear_predictor(effect, cate, clusters)
     ends = first_minus_last_group(effect, priority, GROUPS)
-    metrics: dict[str, float | dict[str, float]] = {
+    metrics: dict[str, float] = {
         **{f"uplift_at_{share}": ranking.uplift_at(effect, priority, share / 100) for share in SHARES},
         **ranking.qini(effect, priority, clusters).named("qini"),
         "qini_p_value": ranking.qini_p_value(effect, priority, clusters),
@@ -98,5 +98,4 @@ def learner_metrics(customers: Reporting, cate: NDArray[np.float64]) -> dict[str
         metrics |= {
             f"true_uplift_at_{share}": ranking.uplift_at(truth.effect, priority, share / 100) for share in SHARES
         }
-    metrics["as_elsewhere"] = metrics_as_elsewhere(customers.arms, priority, SHARES)
-    return metrics
+    return metrics | metrics_as_elsewhere(customers.arms, priority, SHARES)
