@@ -3,8 +3,8 @@
 Twice 100,000 customers × 26 normal features, gains with noise of three times the effect, trees of depth 2. In
 `nested` one feature tells something by itself and another narrows it, which a greedy tree sees; in `crossed` treating
 pays where two features have the same sign, and neither tells anything alone. econml tries every cut, 99,999 a feature;
-here they are 64, so where greedy is enough it may fit the training rows a little closer. Given the same 64 cuts it never
-does: that is the last line. `policytree` (R) has no Python counterpart to run beside. Of three fits here the fastest
+here they are 64, so where greedy is enough it may fit the training rows a little closer. On the same 64 cuts it never
+does: the last line. `policytree` (R) has no Python counterpart to run beside. Of three fits here the fastest
 counts; econml fits once.
 
     PYTHONPATH=src python -m benchmarks.tree [rows]

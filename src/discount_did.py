@@ -1,0 +1,68 @@
+"""What the discount did where it came at some month: before and after, differences in differences, synthetic control.
+
+reads   data/discount/panel.parquet, data/discount/{roles,truth}.json
+writes  metrics/discount/did.json, plots/discount/{did_estimates,before_after,event_study,synthetic}.{csv,png},
+        plots/discount/{group_time,sensitivity}.csv
+"""
+
+import stage
+from promotions.discount import did, synthetic
+from promotions.discount.money import profit_at
+from promotions.encoding import is_number
+from promotions.plots import discount_did as plots
+from promotions.plots import png_bytes
+from promotions.validation import require_number
+
+
+def main() -> None:
+    """Every comparison beside the clean one, for the treated group and the treated region."""
+    params = stage.section("discount", "did", known=("group", "region", "curvatures", "least_customers"))
+    curvatures, least = did.require_curvatures(params["curvatures"]), did.require_least(params["least_customers"])
+    margin = require_number(stage.params("discount", "margin"), "discount.margin", 0, 1)
+    roles, truth = stage.read_json("data/discount/roles.json"), stage.read_json("data/discount/truth.json")
+    # Profit of a simulation is known at its own margin.
+    known = truth if margin == roles["stated_margin"] else {}
+    table = stage.read_parquet("data/discount/panel.parquet")
+    table["profit"] = profit_at(table, margin, roles["stated_margin"])
+    panel = did.make_panel(table, did.find_design(table, params["group"], params["region"]))
+    rng = stage.generator("discount_did")
+
+    numbers = [str(c) for c in table if is_number(table[c]) and c not in (*did.OUTCOMES, "row", "month")]
+    estimates, means = did.compare_estimators(panel), did.means_by_month(panel)
+    studies = did.event_studies(panel, rng)
+    honest = did.sensitivity(studies[did.GROUP, "profit"], curvatures)
+    cohorts = {outcome: did.group_time(panel, outcome) for outcome in did.OUTCOMES}
+    mixtures = synthetic.study_region(panel, least, rng)
+    metrics = did.summary(panel, estimates, did.composition(panel, numbers), studies, honest, cohorts, known)
+
+    simulated, words, starts = roles["simulated"], did.in_words(panel), did.starts(panel)
+    tables = {
+        "did_estimates": estimates,
+        "before_after": means,
+        "event_study": did.study_table(studies),
+        "synthetic": synthetic.paths_table(mixtures),
+        "group_time": did.cohort_table(cohorts),
+        "sensitivity": did.sensitivity_table(honest),
+    }
+    pictures = {
+        "did_estimates": plots.estimates(estimates, names=words, simulated=simulated),
+        "before_after": plots.before_after(means, names=words, starts=starts, simulated=simulated),
+        "event_study": plots.event_study(tables["event_study"], names=words, simulated=simulated),
+        "synthetic": plots.synthetic(mixtures.get((synthetic.UNTREATED, "profit")), simulated=simulated),
+    }
+    label = stage.label(roles["source"], simulated)
+    metrics["synthetic"] = synthetic.summary(mixtures)
+    stage.write_json("metrics/discount/did.json", {**label, "margin": margin, **metrics})
+    for name, frame in tables.items():
+        stage.write_csv(f"plots/discount/{name}.csv", frame.assign(simulated=simulated))
+    for name, picture in pictures.items():
+        stage.write_bytes(f"plots/discount/{name}.png", png_bytes(picture))
+    clean = metrics["group"]["did_clean"]["profit"]
+    stage.say(
+        f"{words[did.GROUP]} from month {starts[did.GROUP]:g}: {clean['estimate']:.5g} of profit a customer "
+        f"({clean['ci_low']:.5g} to {clean['ci_high']:.5g}) against clean controls"
+    )
+
+
+if __name__ == "__main__":
+    stage.run(main, __doc__)

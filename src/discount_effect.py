@@ -1,0 +1,81 @@
+"""What a dollar of discount does: the company's log, naive and controlled, against the randomised test.
+
+reads   data/discount/{observational,randomised}.parquet, data/discount/{roles,truth}.json
+writes  metrics/discount/effect.json, plots/discount/effect_*.csv and plots/discount/effect_*.png
+"""
+
+from typing import Any
+
+import stage
+from promotions.discount import effect
+from promotions.discount.estimates import in_order_of_content
+from promotions.discount.money import profit_at
+from promotions.errors import InputError
+from promotions.plots import discount_effect as figures
+from promotions.plots.style import png_bytes
+from promotions.validation import require_number
+
+
+def main() -> None:
+    """The log is enough; with a test as well there is something to hold it against."""
+    settings = effect.Settings.from_params(stage.section("discount", "effect"))
+    margin = require_number(stage.params("discount", "margin"), "discount.margin", 0)
+    roles, truth = stage.read_json("data/discount/roles.json"), stage.read_json("data/discount/truth.json")
+    label = stage.label(roles["source"], roles["simulated"])
+    # Profit of a simulation is known at its own margin.
+    known = truth if margin == roles["stated_margin"] else {}
+    if not roles["tables"][effect.LOG]:
+        raise InputError(
+            "discount: there is no observational table, so no log to learn from; name one under "
+            "discount.files.observational, or leave this stage out"
+        )
+    log = read_table(effect.LOG, roles, margin)
+    test = read_table(effect.TEST, roles, margin) if roles["tables"][effect.TEST] else None
+
+    of_log = effect.effects_of_log(log, settings, stage.generator("discount_effect"))
+    of_test = effect.effects_of_test(test, settings) if test is not None else {}
+    metrics = effect.metrics(of_log, of_test, log, settings, known)
+    sizes = {"margin": margin, "customers_log": len(log.frame)}
+    if test is not None:
+        sizes["customers_test"] = len(test.frame)
+        for name in effect.OUTCOMES:
+            above = effect.effect_above(test, name, settings.threshold)
+            if above is not None:
+                metrics[name]["randomised_above_threshold"] = above.to_dict() | {"threshold": settings.threshold}
+
+    full = of_log["profit"].regressions[effect.ALL]
+    tables = {
+        "confounding": effect.confounding_table(log, test),
+        "fwl": effect.fwl_table(log, next(iter(of_log["profit"].steps.values()))),
+        "estimates": effect.effects_table(of_log, of_test, known),
+        "sensitivity": effect.sensitivity_table(
+            log.outcome("profit"), log.dose, effect.controls_of_log(log, settings), full
+        ),
+    }
+    stage.write_json("metrics/discount/effect.json", {**label, **sizes, **metrics})
+    for name, table in tables.items():
+        drawn = getattr(figures, name)(table, simulated=roles["simulated"])
+        stage.write_csv(f"plots/discount/effect_{name}.csv", table.assign(simulated=roles["simulated"]))
+        stage.write_bytes(f"plots/discount/effect_{name}.png", png_bytes(drawn))
+    found = metrics["profit"]
+    by_lot = f"; by lot {found[effect.RANDOMISED]['estimate']:+.4f}" if test is not None else "; no test to compare"
+    stage.say(
+        f"profit per dollar of discount: {found[effect.NAIVE]['estimate']:+.4f} naively, "
+        f"{found[effect.LINEAR_DML]['estimate']:+.4f} by double ML{by_lot}"
+    )
+
+
+def read_table(name: str, roles: dict[str, Any], margin: float) -> effect.Table:
+    """A table with profit at ``margin``, its rows in an order that is not the file's."""
+    frame = in_order_of_content(stage.read_parquet(f"data/discount/{name}.parquet"))
+    return effect.Table(
+        name=name,
+        frame=frame.assign(profit=profit_at(frame, margin, roles["stated_margin"])),
+        features=tuple(roles["features"]),
+        predictions=tuple(column for column in roles["predictions"] if name == effect.LOG),
+        barred=tuple(roles["barred"]),
+    )
+
+
+if __name__ == "__main__":
+    stage.run(main, __doc__)

@@ -1,0 +1,44 @@
+"""How much discount each customer should get, by every rule.
+
+reads   data/discount/{response,randomised}.parquet, metrics/discount/cate.json
+writes  data/discount/doses.parquet (row, and the dose by each policy), data/discount/menu.parquet (level, share, dose,
+        seen), data/discount/policy.json (the champion, and the learner whose curves are drawn)
+"""
+
+import numpy as np
+
+import stage
+from promotions.discount.dose import Settings, champion_of, decide, expected_curve, make_menu
+from promotions.discount.response import Curves, design_levels, require_same_customers
+from promotions.validation import require_number
+
+
+def main() -> None:
+    """Of the randomised customers only the design is read: how many got which level, and never what they bought."""
+    settings = Settings.from_params(stage.section("discount", "policy"))
+    margin = require_number(stage.params("discount", "margin"), "discount.margin", 0)
+    learner = stage.read_json("metrics/discount/cate.json")["best_learner"]
+    randomised = stage.read_parquet("data/discount/randomised.parquet")
+    levels = design_levels(randomised["discount"].to_numpy(dtype=float))
+    response = stage.read_parquet("data/discount/response.parquet")
+    require_same_customers(
+        response["row"].drop_duplicates().to_numpy(), randomised["row"].to_numpy(), "data/discount/response.parquet"
+    )
+    curves = Curves.from_frame(response)
+    customers = np.array([int((randomised["discount"] == level).sum()) for level in levels])
+    menu = make_menu(levels, customers, expected_curve(curves, learner, margin), settings.least_share)
+    doses = decide(curves, menu, margin, settings, randomised["row"].to_numpy())
+    champion = champion_of(doses.columns, settings, learner)
+    doses.insert(0, "row", randomised["row"])
+    stage.write_parquet("data/discount/doses.parquet", doses)
+    stage.write_parquet("data/discount/menu.parquet", menu.to_frame())
+    stage.write_json("data/discount/policy.json", {"champion": champion, "learner": learner})
+    given = float((doses[champion] > 0).mean())
+    stage.say(
+        f"{len(doses.columns) - 1} policies over the doses {', '.join(menu.names)}; champion {champion} gives a "
+        f"discount to {given:.0%} of {len(doses):,} customers, {doses[champion].mean():.4g} on average"
+    )
+
+
+if __name__ == "__main__":
+    stage.run(main, __doc__)

@@ -1,0 +1,53 @@
+"""What the discount does at a cut-off: jumps, the effect of a dollar, and whether the cut-off may be believed.
+
+reads   data/discount/cutoff.parquet, data/discount/{roles,truth}.json
+writes  metrics/discount/rdd.json, plots/discount/rdd_*.csv and plots/discount/rdd_{jump,bandwidth,placebo}.png
+"""
+
+import stage
+from promotions.discount import cutoff
+from promotions.discount.estimates import in_order_of_content, require_levels
+from promotions.discount.money import profit_at
+from promotions.errors import InputError
+from promotions.plots import discount_rdd as figures
+from promotions.plots.style import png_bytes
+from promotions.validation import require_number
+
+
+def main() -> None:
+    """One table, one cut-off."""
+    settings = cutoff.Settings.from_params(stage.section("discount", "rdd"))
+    running = str(stage.params("discount", "running"))
+    margin = require_number(stage.params("discount", "margin"), "discount.margin", 0)
+    roles, truth = stage.read_json("data/discount/roles.json"), stage.read_json("data/discount/truth.json")
+    simulated = roles["simulated"]
+    if not roles["tables"]["cutoff"]:
+        raise InputError(
+            "discount: there is no cutoff table, so nothing that jumps; name one under discount.files.cutoff, or leave "
+            "this stage out"
+        )
+    frame = in_order_of_content(stage.read_parquet("data/discount/cutoff.parquet"))
+    require_levels(frame["discount"].to_numpy(dtype=float), "cutoff")
+    # Profit of a simulation is known at its own margin.
+    known = truth if margin == roles["stated_margin"] else {}
+    at_margin = frame.assign(profit=profit_at(frame, margin, roles["stated_margin"]))
+    found = cutoff.analyse(at_margin, roles["features"], running, settings, stage.generator("discount_rdd"), known)
+
+    label = stage.label(roles["source"], simulated)
+    stage.write_json("metrics/discount/rdd.json", {**label, "margin": margin, **found.metrics})
+    for name, table in found.tables.items():
+        stage.write_csv(f"plots/discount/rdd_{name}.csv", table.assign(simulated=simulated))
+    for name, draw in (("jump", figures.jump), ("bandwidth", figures.bandwidth), ("placebo", figures.placebo)):
+        drawn = draw(found.tables[name], running=running, simulated=simulated)
+        stage.write_bytes(f"plots/discount/rdd_{name}.png", png_bytes(drawn))
+    profit = found.metrics["profit"]["robust"]
+    value = found.metrics["cutoff"]["value"]
+    dose, per_dollar = (found.metrics[name]["robust"]["estimate"] for name in ("discount", "profit_per_dollar"))
+    stage.say(
+        f"at {running} {value:g} the discount jumps by {dose:.4g} and profit by {profit['estimate']:.4g} "
+        f"({profit['ci_low']:.4g} to {profit['ci_high']:.4g}): {per_dollar:+.4f} per dollar"
+    )
+
+
+if __name__ == "__main__":
+    stage.run(main, __doc__)
