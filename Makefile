@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock clean bench-prepare bench-evaluate bench-coverage bench-tree
+.PHONY: help run discounts test lint lock clean bench-discounts bench-prepare bench-evaluate bench-coverage bench-tree
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,16 +28,21 @@ $(VENV)/.installed: requirements.lock
 	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
-run: $(VENV)/.installed ## install what is locked, run the pipeline, print the answer
-	@dvc repro
+run: $(VENV)/.installed ## whom to treat: install what is locked, run the pipeline, print the answer
+	@dvc repro evaluate
 	@python src/headline.py
+
+# A table that is not there stops the stages that need it, and no other.
+discounts: $(VENV)/.installed ## how much discount for whom: run the other pipeline, print the answer
+	@dvc repro --keep-going discount_evaluate discount_effect discount_rdd discount_did discount_groups; \
+	status=$$?; python src/discount_headline.py && exit $$status
 
 lint: $(VENV)/.installed
 	@ruff check . && ruff format --check . && mypy src
 
 test: $(VENV)/.installed ## lint, types, and every test
 	@$(MAKE) --no-print-directory lint
-	@pytest
+	@pytest -n 2 --dist loadscope
 
 bench-prepare: $(VENV)/.installed ## 45.8 million purchase rows to customer features, and against pandas (5 GB of disk)
 	@PYTHONPATH=src python -m benchmarks.prepare
@@ -47,6 +52,9 @@ bench-evaluate: $(VENV)/.installed ## the stage evaluate on 200,000 customers, a
 
 bench-coverage: $(VENV)/.installed ## do intervals cover, and does choosing flatter? (half an hour)
 	@PYTHONPATH=src python -m benchmarks.coverage
+
+bench-discounts: $(VENV)/.installed ## do the estimates of a discount's effect cover, and what does the rule earn in truth?
+	@PYTHONPATH=src python -m benchmarks.discount_coverage
 
 bench-tree: $(VENV)/.installed ## the exact policy tree against econml's greedy one
 	@PYTHONPATH=src python -m benchmarks.tree

@@ -6,8 +6,12 @@ writes  metrics/discount/did.json, plots/discount/{did_estimates,before_after,ev
 """
 
 import stage
-from promotions.discount import did, synthetic
+from promotions.discount import did, did_tables, synthetic
+from promotions.discount import did_design as design
+from promotions.discount.event_study import event_studies
+from promotions.discount.group_time import group_time
 from promotions.discount.money import profit_at
+from promotions.discount.parallel_trends import sensitivity
 from promotions.encoding import is_number
 from promotions.plots import discount_did as plots
 from promotions.plots import png_bytes
@@ -17,32 +21,33 @@ from promotions.validation import require_number
 def main() -> None:
     """Every comparison beside the clean one, for the treated group and the treated region."""
     params = stage.section("discount", "did", known=("group", "region", "curvatures", "least_customers"))
-    curvatures, least = did.require_curvatures(params["curvatures"]), did.require_least(params["least_customers"])
+    curvatures = design.require_curvatures(params["curvatures"])
+    least = design.require_least(params["least_customers"])
     margin = require_number(stage.params("discount", "margin"), "discount.margin", 0, 1)
     roles, truth = stage.read_json("data/discount/roles.json"), stage.read_json("data/discount/truth.json")
     # Profit of a simulation is known at its own margin.
     known = truth if margin == roles["stated_margin"] else {}
     table = stage.read_parquet("data/discount/panel.parquet")
     table["profit"] = profit_at(table, margin, roles["stated_margin"])
-    panel = did.make_panel(table, did.find_design(table, params["group"], params["region"]))
+    panel = design.make_panel(table, design.find_design(table, params["group"], params["region"]))
     rng = stage.generator("discount_did")
 
-    numbers = [str(c) for c in table if is_number(table[c]) and c not in (*did.OUTCOMES, "row", "month")]
+    numbers = [str(c) for c in table if is_number(table[c]) and c not in (*design.OUTCOMES, "row", "month")]
     estimates, means = did.compare_estimators(panel), did.means_by_month(panel)
-    studies = did.event_studies(panel, rng)
-    honest = did.sensitivity(studies[did.GROUP, "profit"], curvatures)
-    cohorts = {outcome: did.group_time(panel, outcome) for outcome in did.OUTCOMES}
+    studies = event_studies(panel, rng)
+    honest = sensitivity(studies[design.GROUP, "profit"], curvatures)
+    cohorts = {outcome: group_time(panel, outcome) for outcome in design.OUTCOMES}
     mixtures = synthetic.study_region(panel, least, rng)
-    metrics = did.summary(panel, estimates, did.composition(panel, numbers), studies, honest, cohorts, known)
+    metrics = did_tables.summary(panel, estimates, did.composition(panel, numbers), studies, honest, cohorts, known)
 
-    simulated, words, starts = roles["simulated"], did.in_words(panel), did.starts(panel)
+    simulated, words, starts = roles["simulated"], design.in_words(panel), design.starts(panel)
     tables = {
         "did_estimates": estimates,
         "before_after": means,
-        "event_study": did.study_table(studies),
+        "event_study": did_tables.study_table(studies),
         "synthetic": synthetic.paths_table(mixtures),
-        "group_time": did.cohort_table(cohorts),
-        "sensitivity": did.sensitivity_table(honest),
+        "group_time": did_tables.cohort_table(cohorts),
+        "sensitivity": did_tables.sensitivity_table(honest),
     }
     pictures = {
         "did_estimates": plots.estimates(estimates, names=words, simulated=simulated),
@@ -59,7 +64,7 @@ def main() -> None:
         stage.write_bytes(f"plots/discount/{name}.png", png_bytes(picture))
     clean = metrics["group"]["did_clean"]["profit"]
     stage.say(
-        f"{words[did.GROUP]} from month {starts[did.GROUP]:g}: {clean['estimate']:.5g} of profit a customer "
+        f"{words[design.GROUP]} from month {starts[design.GROUP]:g}: {clean['estimate']:.5g} of profit a customer "
         f"({clean['ci_low']:.5g} to {clean['ci_high']:.5g}) against clean controls"
     )
 

@@ -6,7 +6,7 @@ writes  metrics/discount/groups.json, plots/discount/{effects_by_bin,cumulative_
 """
 
 import stage
-from promotions.discount import groups
+from promotions.discount import group_tables, groups
 from promotions.discount.money import profit_at
 from promotions.plots import discount_groups as plots
 from promotions.plots import png_bytes
@@ -32,25 +32,25 @@ def main() -> None:
 
     simulated, overall = roles["simulated"], study.overall["profit"]["estimate"]
     frames = {
-        "effects_by_bin": groups.effects_table(study),
-        "cumulative_gain": groups.curves_table(study),
-        "group_rules": groups.values_table(study),
-        "group_choices": groups.rules_table(study),
+        "effects_by_bin": group_tables.effects_table(study),
+        "cumulative_gain": group_tables.curves_table(study),
+        "group_rules": group_tables.values_table(study),
+        "group_choices": group_tables.rules_table(study),
     }
     pictures = {
         "effects_by_bin": plots.effects_by_bin(frames["effects_by_bin"], overall=overall, simulated=simulated),
         "cumulative_gain": plots.cumulative_gain(
-            frames["cumulative_gain"], areas=groups.areas(study), simulated=simulated
+            frames["cumulative_gain"], areas=group_tables.areas(study), simulated=simulated
         ),
         "group_rules": plots.rule_values(frames["group_rules"], simulated=simulated),
     }
     label = stage.label(roles["source"], simulated)
-    stage.write_json("metrics/discount/groups.json", {**label, "margin": margin, **groups.summary(study)})
+    stage.write_json("metrics/discount/groups.json", {**label, "margin": margin, **group_tables.summary(study)})
     for name, frame in frames.items():
         stage.write_csv(f"plots/discount/{name}.csv", frame.assign(simulated=simulated))
     for name, picture in pictures.items():
         stage.write_bytes(f"plots/discount/{name}.png", png_bytes(picture))
-    stage.say(f"a dollar of discount makes {overall:.4g} of profit among all; {groups.finding(study)}")
+    stage.say(f"a dollar of discount makes {overall:.4g} of profit among all; {group_tables.finding(study)}")
 
 
 if __name__ == "__main__":

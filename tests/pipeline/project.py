@@ -21,6 +21,17 @@ SMALL = {
     ("policy", "weighted", "trees"): 10,
     ("learners", "uplift_forest", "trees"): 4,
     ("learners", "causal_forest", "groups"): 4,
+    ("discount", "simulated"): {"observational": 2500, "randomised": 2000, "cutoff": 2500, "panel": 12000},
+    ("discount", "effect", "forest", "trees"): 20,
+    ("discount", "effect", "nuisance", "trees"): 30,
+    ("discount", "did", "least_customers"): 1,
+    ("discount", "response", "groups"): 3,
+    ("discount", "response", "sales", "trees"): 40,
+    ("discount", "response", "dose", "trees"): 20,
+    ("discount", "response", "most_knots"): 10,
+    ("discount", "learners", "causal_forest", "trees"): 20,
+    ("discount", "evaluate", "outcome", "trees"): 40,
+    ("discount", "evaluate", "replicates"): 200,
 }
 
 

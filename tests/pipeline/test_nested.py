@@ -9,7 +9,7 @@ from project import FEW, Project
 def test_segments_report_one_after_the_other(fresh: Project) -> None:
     fresh.keep_learners(FEW)
     fresh.params(lambda content: content["evaluate"].update(protocol="nested"))
-    fresh.dvc("repro")
+    fresh.dvc("repro", "evaluate")
     folder = fresh.folder / "data"
     split = pd.concat(
         pd.read_parquet(folder / f"split/{part}.parquet").assign(part=part) for part in ("train", "select", "final")
@@ -34,7 +34,7 @@ def test_segments_report_one_after_the_other(fresh: Project) -> None:
     assert headline["n_final"] == (split["part"] == "final").sum() > 0.5 * len(split)
     assert headline["profit_ci_low"] < headline["profit_per_customer"] < headline["profit_ci_high"]
     assert all(np.isfinite(value) for entry in learners.values() if isinstance(entry, dict) for value in entry.values())
-    assert fresh.stages_run(fresh.dvc("repro")) == []
+    assert fresh.stages_run(fresh.dvc("repro", "evaluate")) == []
 
 
 def test_an_unknown_protocol_is_named(fresh: Project) -> None:

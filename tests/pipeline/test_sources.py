@@ -65,13 +65,13 @@ def test_a_table_gives_the_same_metrics_in_any_row_order_and_file_format(fresh: 
     fresh.keep_learners(FEW)
     table.to_parquet(fresh.folder / "mine.parquet")
     use_table(fresh, "mine.parquet")
-    fresh.dvc("repro")
+    fresh.dvc("repro", "evaluate")
     metrics = fresh.metrics()
     assert fresh.metric("headline")["simulated"] is False
 
     shuffled = table.sample(frac=1, random_state=1)
     shuffled.to_parquet(fresh.folder / "mine.parquet")
-    assert "ingest" in fresh.stages_run(fresh.dvc("repro"))
+    assert "ingest" in fresh.stages_run(fresh.dvc("repro", "evaluate"))
     assert fresh.metrics() == metrics
 
     split = {
@@ -91,10 +91,10 @@ def test_a_changed_file_is_noticed_and_a_broken_one_stops_the_pipeline(fresh: Pr
     table.to_csv(fresh.folder / "mine.csv", index=False)
     use_table(fresh, "mine.csv")
     fresh.params(lambda content: content["data"]["table"].update(exclude=["joined"]))
-    fresh.dvc("repro")
+    fresh.dvc("repro", "evaluate")
     table.loc[3, "sent"] = 2
     table.to_csv(fresh.folder / "mine.csv", index=False)
-    done = fresh.run("dvc", "repro")
+    done = fresh.run("dvc", "repro", "evaluate")
     assert done.returncode != 0
     assert "error: column 'treatment' is neither 0 nor 1 in 1 of 1,500 rows" in done.stdout + done.stderr
 
@@ -115,7 +115,9 @@ def test_hillstrom_gives_its_known_effects(fresh: Project, arm: str, effect: flo
         "learners.causal_forest.groups": 20,
         "policy.weighted.trees": 30,
     }
-    fresh.dvc("exp", "run", *(word for key, value in overrides.items() for word in ("-S", f"{key}={value}")))
+    fresh.dvc(
+        "exp", "run", "evaluate", *(word for key, value in overrides.items() for word in ("-S", f"{key}={value}"))
+    )
     experiment, headline = fresh.metric("experiment"), fresh.metric("headline")
     assert experiment["ate"] == pytest.approx(effect, abs=1e-4)
     assert experiment["srm_p_value"] > 0.01
@@ -136,7 +138,7 @@ def test_spending_is_an_outcome_too(fresh: Project) -> None:
         content["costs"] |= {"cost_per_treatment": 0.1, "revenue_per_response": 0.3}
 
     fresh.params(change)
-    fresh.dvc("repro")
+    fresh.dvc("repro", "evaluate")
     assert fresh.metric("experiment")["ate"] == pytest.approx(0.424, abs=1e-3)
 
 

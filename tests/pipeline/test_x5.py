@@ -60,7 +60,7 @@ def test_a_folder_of_csv_files_gives_decisions(fresh: Project, layout: Layout) -
     write_layout(fresh.folder / "raw", tables)
     fresh.keep_learners(FEW)
     use_folder(fresh)
-    ran = fresh.dvc("repro")
+    ran = fresh.dvc("repro", "evaluate")
     assert "first_redeem_date' is on or after the campaign" in ran
     headline, experiment = fresh.metric("headline"), fresh.metric("experiment")
     assert headline["source"] == "x5"
@@ -70,12 +70,12 @@ def test_a_folder_of_csv_files_gives_decisions(fresh: Project, layout: Layout) -
     assert experiment["purchase_rows"] == len(layout["purchases"])
     scored = pd.read_parquet(fresh.folder / "data/prepared/to_score.parquet")
     assert len(scored) == CUSTOMERS // 5
-    assert fresh.stages_run(fresh.dvc("repro")) == []
+    assert fresh.stages_run(fresh.dvc("repro", "evaluate")) == []
 
     metrics = fresh.metrics()
     purchases = layout["purchases"].sample(frac=1, random_state=3)
     purchases.to_csv(fresh.folder / "raw" / "purchases.csv", index=False)
-    assert fresh.stages_run(fresh.dvc("repro"))[:2] == ["ingest", "prepare"]
+    assert fresh.stages_run(fresh.dvc("repro", "evaluate"))[:2] == ["ingest", "prepare"]
     assert fresh.metrics() == metrics
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions.discount.did import KEY, REGION, Panel
+from promotions.discount.did_design import KEY, REGION, Panel
 from promotions.errors import InputError
 
 UNTREATED, STANDARDISED = "untreated", "standardised"

@@ -318,14 +318,14 @@ def policy_metrics(values: Mapping[str, DoseValue], true: Mapping[str, float], o
             **value.ips.named("ips"),
             "snips": value.snips,
             **value.dr.named("dr"),
-            "dr_simultaneous_low": value.simultaneous.ci_low,
-            "dr_simultaneous_high": value.simultaneous.ci_high,
+            "dr_simultaneous_ci_low": value.simultaneous.ci_low,
+            "dr_simultaneous_ci_high": value.simultaneous.ci_high,
         }
         if value.versus_none is not None:
             rows |= value.versus_none.named("vs_no_discount")
-            rows |= {"vs_no_discount_p": value.p_none, "vs_no_discount_p_adjusted": value.p_none_adjusted}
+            rows |= {"vs_no_discount_p_value": value.p_none, "vs_no_discount_p_value_adjusted": value.p_none_adjusted}
         rows |= value.versus_best_constant.named("vs_best_constant")
-        rows["vs_best_constant_p"] = value.p_best_constant
+        rows["vs_best_constant_p_value"] = value.p_best_constant
         if oracle is not None:
             rows |= {"true_profit": true[name], "regret": oracle - true[name]}
         table[name] = rows
@@ -339,10 +339,10 @@ def headline(
     rows: dict[str, Any] = {"champion": champion, **value.dr.named("profit_per_customer")}
     if value.versus_none is not None:
         rows |= value.versus_none.named("lift_over_no_discount")
-        rows["lift_over_no_discount_p"] = value.p_none
+        rows["lift_over_no_discount_p_value"] = value.p_none
     rows |= value.versus_best_constant.named("lift_over_best_constant")
     rows |= {
-        "lift_over_best_constant_p": value.p_best_constant,
+        "lift_over_best_constant_p_value": value.p_best_constant,
         "best_constant": value.best_constant,
         "mean_dose": value.mean_dose,
         "share_given": value.share_given,
@@ -351,7 +351,11 @@ def headline(
         "n": n,
     }
     if true is not None and oracle is not None:
-        rows |= {"true_profit": true, "oracle_profit": oracle, "regret": oracle - true}
+        rows |= {
+            "true_profit_per_customer": true,
+            "oracle_profit_per_customer": oracle,
+            "regret_per_customer": oracle - true,
+        }
     return rows
 
 

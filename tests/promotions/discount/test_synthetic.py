@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promotions.discount.did import Design, Treated, find_design, make_panel
+from promotions.discount.did_design import Design, Treated, find_design, make_panel
 from promotions.discount.synthetic import (
     STANDARDISED,
     UNTREATED,

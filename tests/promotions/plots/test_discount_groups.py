@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from promotions.discount.groups import SHARES
+from promotions.discount.gain_curves import SHARES
 from promotions.plots import discount_groups as plots
 from promotions.plots import png_bytes
 

@@ -1,0 +1,218 @@
+"""The discount pipeline, run for real: what a change reruns, what it prints, what stops it, and the real files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from project import ROOT, Project, copy_project
+
+TARGETS = ["discount_evaluate", "discount_effect", "discount_rdd", "discount_did", "discount_groups"]
+OF_MARGIN = {
+    "discount_effect",
+    "discount_rdd",
+    "discount_did",
+    "discount_groups",
+    "discount_policy",
+    "discount_evaluate",
+}
+TABLES = ("observational", "randomised", "cutoff", "panel")
+SHARED = ROOT.parent / "shared" / "data" / "discount"
+
+
+@pytest.fixture(scope="module")
+def finished_discounts(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which the discount stages, made small, have run and are committed."""
+    project = copy_project(tmp_path_factory.mktemp("discounts"))
+    project.dvc("repro", *TARGETS)
+    project.commit("run")
+    return project
+
+
+@pytest.fixture
+def discounts(finished_discounts: Project) -> Project:
+    """That project as it was committed."""
+    finished_discounts.run("git", "checkout", "-q", "--", ".")
+    finished_discounts.run("git", "clean", "-qfd")
+    # What DVC keeps of the stages that have run; the others have nothing yet.
+    finished_discounts.run("dvc", "checkout")
+    return finished_discounts
+
+
+def metrics_of(project: Project) -> dict[str, bytes]:
+    folder = project.folder / "metrics"
+    return {file.name: file.read_bytes() for file in [*(folder / "discount").glob("*.json"), folder / "discount.json"]}
+
+
+def read(project: Project, name: str) -> dict[str, Any]:
+    return dict(json.loads((project.folder / "metrics" / "discount" / f"{name}.json").read_text()))
+
+
+def test_every_stage_has_run_and_says_that_it_is_simulated(discounts: Project) -> None:
+    names = {"prepare", "effect", "rdd", "did", "groups", "cate", "policies", "discount"}
+    assert {Path(name).stem for name in metrics_of(discounts)} == names
+    for content in map(json.loads, metrics_of(discounts).values()):
+        assert content["simulated"] is True
+        assert content["source"] == "simulated"
+    headline = discounts.metric("discount")
+    assert headline["regret_per_customer"] == pytest.approx(
+        headline["oracle_profit_per_customer"] - headline["true_profit_per_customer"], abs=1e-6
+    )
+    assert headline["regret_per_customer"] >= 0
+    assert "Data and pipelines are up to date." in discounts.dvc("repro", *TARGETS)
+
+
+def test_a_new_margin_reruns_what_depends_on_it_and_learns_no_response_again(discounts: Project) -> None:
+    before = metrics_of(discounts)
+    output = discounts.dvc("exp", "run", *TARGETS, "-S", "discount.margin=0.06")
+    assert set(discounts.stages_run(output)) == OF_MARGIN
+    after = metrics_of(discounts)
+    assert {name for name in after if after[name] != before[name]} == set(after) - {"prepare.json", "cate.json"}
+    sales = [json.loads(content["effect.json"])["sales"]["randomised"] for content in (before, after)]
+    assert sales[0] == sales[1]
+
+
+def test_metrics_do_not_depend_on_threads(discounts: Project) -> None:
+    before = metrics_of(discounts)
+    for stage in ("discount_effect", "discount_cate", "discount_policy", "discount_evaluate"):
+        done = discounts.run("python", f"src/{stage}.py", threads=1)
+        assert done.returncode == 0, done.stderr
+    assert metrics_of(discounts) == before
+
+
+def test_the_answer_is_printed(discounts: Project) -> None:
+    printed = discounts.run("python", "src/discount_headline.py").stdout
+    headline = discounts.metric("discount")
+    assert "SIMULATED DATA" in printed
+    assert f"* {headline['champion']}" in printed
+    assert f"{headline['lift_over_best_constant']:+.2f} per customer" in printed
+    (discounts.folder / "metrics/discount/rdd.json").unlink()
+    assert "no answer: its stage has not run" in discounts.run("python", "src/discount_headline.py").stdout
+
+
+def use_files(project: Project, **absent: None) -> None:
+    """Write the simulated tables as the user's files, and point discount.source at them."""
+    (project.folder / "mine").mkdir()
+    for name in TABLES:
+        table = pd.read_parquet(project.folder / f"data/discount/{name}.parquet").drop(columns="row")
+        table.to_csv(project.folder / "mine" / f"{name}.csv", index=False)
+    files = {"directory": "mine", **{name: f"{name}.csv" for name in TABLES}, **absent}
+    project.params(lambda content: content["discount"].update(source="files", files=files))
+
+
+def test_without_a_randomised_table_the_stages_that_can_run_do(discounts: Project) -> None:
+    use_files(discounts, randomised=None)
+    done = discounts.run("dvc", "repro", "--keep-going", *TARGETS)
+    assert done.returncode != 0
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 2
+    assert all("randomised" in line for line in errors)
+    succeeded = {"prepare", "effect", "rdd", "did"}
+    assert all(json.loads(metrics_of(discounts)[f"{name}.json"])["source"] == "files" for name in succeeded)
+    assert "randomised" not in read(discounts, "effect")["profit"]
+
+
+def one_level(project: Project) -> None:
+    path = project.folder / "data/discount/randomised.parquet"
+    pd.read_parquet(path).assign(discount=10.0).to_parquet(path)
+
+
+def gap_in_the_region(project: Project) -> None:
+    path = project.folder / "data/discount/panel.parquet"
+    panel = pd.read_parquet(path)
+    panel[(panel["cust_state"] != "MG") | (panel["month"] != 3)].to_parquet(path)
+
+
+def set_param(*keys: str, value: Any) -> Any:
+    def change(project: Project) -> None:
+        def edit(content: dict[str, Any]) -> None:
+            section = content["discount"]
+            for key in keys[:-1]:
+                section = section[key]
+            section[keys[-1]] = value
+
+        project.params(edit)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "message"),
+    [
+        ("discount_cate", one_level, "level"),
+        ("discount_effect", one_level, "level"),
+        ("discount_rdd", set_param("rdd", "cutoff", value=99), "99"),
+        ("discount_did", set_param("did", "group", value={"column": "gender", "level": "W", "month": 0}), "before"),
+        ("discount_did", gap_in_the_region, "MG"),
+        ("discount_policy", set_param("margin", value=-1), "discount.margin"),
+        ("discount_prepare", set_param("source", value="excel"), "discount.source"),
+        ("discount_groups", set_param("groups", "by", value={"wealth": 5}), "wealth"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(discounts: Project, stage: str, change: Any, message: str) -> None:
+    change(discounts)
+    before = metrics_of(discounts)
+    done = discounts.run("python", f"src/{stage}.py")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert metrics_of(discounts) == before
+    # The tables themselves are DVC's, and were changed in place.
+    discounts.run("dvc", "checkout", "--force")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real discount files are not in {SHARED}")
+def test_the_real_files_give_the_known_numbers_and_the_doses_pay(tmp_path: Path) -> None:
+    project = copy_project(tmp_path)
+    project.run("git", "checkout", "-q", "--", ".")
+    whole = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(whole)
+    project.params(lambda content: content["discount"].update(source="files"))
+    project.params(lambda content: content["discount"]["files"].update(directory=str(SHARED)))
+    for stage in ("prepare", "effect", "rdd", "did", "groups", "cate", "policy", "evaluate"):
+        done = project.run("python", f"src/discount_{stage}.py")
+        assert done.returncode == 0, done.stderr
+    effect, rdd, did = (read(project, name) for name in ("effect", "rdd", "did"))
+    profit, steps = effect["profit"], effect["profit"]["fwl"]["adjusted_sales_prediction_bins"]
+    group = did["group"]
+    known = [
+        (effect["sales"]["naive"]["estimate"], 21.924806313467585, 1e-6),
+        (profit["naive"]["estimate"], 0.07431475005627175, 1e-6),
+        (profit["adjusted_sales_prediction_bins"]["estimate"], -0.02470844, 1e-6),
+        (profit["adjusted_sales_prediction_bins"]["classical_error"], 0.01688, 1e-5),
+        (steps["estimate"], -0.02470844, 1e-6),
+        (profit["adjusted_sales_prediction_bins_age"]["estimate"], -0.053224, 1e-6),
+        (profit["adjusted_sales_prediction_bins_age"]["classical_error"], 0.01565, 1e-5),
+        (steps["outcome_variance_before"], 545.40, 5e-3),
+        (steps["outcome_variance_after"], 512.57, 5e-3),
+        (effect["sales"]["randomised"]["estimate"], 19.286765416, 1e-6),
+        (profit["randomised"]["estimate"], -0.03566112670736, 1e-6),
+        (profit["randomised"]["classical_error"], 0.005887, 1e-6),
+        (profit["randomised_above_threshold"]["estimate"], -7.955100647304356, 1e-6),
+        (rdd["discount"]["global_linear"]["estimate"], 184.7626, 1e-4),
+        (rdd["profit"]["global_linear"]["estimate"], -7.60153, 1e-5),
+        (rdd["profit"]["global_linear"]["classical_error"], 1.6326, 1e-4),
+        (rdd["profit"]["triangular_4"]["estimate"], -8.3126, 1e-4),
+        (rdd["profit"]["triangular_3"]["estimate"], -6.1449, 1e-4),
+        (group["did"]["profit"]["estimate"], -4.773501642, 1e-6),
+        (group["did"]["profit"]["error_classical"], 0.62465, 1e-5),
+        (group["did_known"]["profit"]["estimate"], -5.2566, 1e-4),
+        (group["before_after"]["profit"]["estimate"], 7.141746, 1e-6),
+        (group["cross_section"]["profit"]["estimate"], -7.124377, 1e-6),
+    ]
+    assert [(found, stated) for found, stated, within in known if found != pytest.approx(stated, abs=within)] == []
+    # Each contaminated number stands beside a clean one.
+    assert profit["contaminated"]["estimate"] == pytest.approx(-0.22, abs=0.01)
+    assert group["did"]["contaminated"]
+    assert not group["did_clean"]["contaminated"]
+    oldest = list(read(project, "groups")["age"]["profit"]["bins"].values())[-1]
+    assert oldest["effect"] == pytest.approx(0.096, abs=5e-4)
+    barred = json.loads((tmp_path / "data/discount/roles.json").read_text())["barred"]
+    assert {f"spend_{month}m_groceries" for month in (3, 4, 5, 6)} <= set(barred)
+    headline = project.metric("discount")
+    assert headline["lift_over_best_constant_ci_low"] > 0
+    # A hand-made rule, 100 and more for customers over 40, has about 2.1.
+    assert headline["lift_over_best_constant"] > 2.1
