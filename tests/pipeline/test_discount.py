@@ -70,7 +70,7 @@ def test_a_new_margin_reruns_what_depends_on_it_and_learns_no_response_again(dis
     assert set(discounts.stages_run(output)) == OF_MARGIN
     after = metrics_of(discounts)
     assert {name for name in after if after[name] != before[name]} == set(after) - {"prepare.json", "cate.json"}
-    sales = [json.loads(content["effect.json"])["sales"]["randomised"] for content in (before, after)]
+    sales = [json.loads(content["effect.json"])["sales"]["randomised"]["estimate"] for content in (before, after)]
     assert sales[0] == sales[1]
 
 
