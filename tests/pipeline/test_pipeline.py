@@ -15,7 +15,7 @@ COSTS = ["policy", "evaluate"]
 
 def test_a_finished_pipeline_has_every_output_and_running_it_again_does_nothing(restored: Project) -> None:
     assert set(restored.metrics()) == {
-        f"{name}.json" for name in ("experiment", "headline", "policies", "learners", "rules", "ensemble")
+        f"{name}.json" for name in ("experiment", "headline", "policies", "learners", "rules", "ensemble", "discount")
     }
     learners = yaml.safe_load((restored.folder / "params.yaml").read_text())["learners"]
     policies = [name for name in restored.metric("policies") if name not in ("source", "simulated")]
