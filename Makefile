@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help run discounts test lint lock clean bench-discounts bench-prepare bench-evaluate bench-coverage bench-tree
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # LightGBM's wheel expects the system's OpenMP library, which a machine without a compiler may lack. scikit-learn's wheel
 # brings a copy of it under a name of its own: let LightGBM look for that one.
