@@ -66,7 +66,8 @@ def main() -> None:
         ),
         "dose_distribution": figures.dose_distribution(frames["dose_distribution"], simulated=simulated),
     }
-    stage.write_json("metrics/discount.json", {**label, "margin": margin, **summary})
+    # In a section of its own: DVC's tables then tell its columns from those of metrics/headline.json without their paths.
+    stage.write_json("metrics/discount.json", {**label, "discount": {"margin": margin, **summary}})
     stage.write_json("metrics/discount/policies.json", {**label, **value.policy_metrics(values, true, oracle)})
     for name, frame in frames.items():
         stage.write_csv(f"plots/discount/{name}.csv", frame.assign(simulated=simulated))

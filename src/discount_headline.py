@@ -29,7 +29,7 @@ def main() -> None:
         print(f"  {words:<58}{estimate}")
     print("\nThey ask about other customers and other sizes of a discount, and its effect is no straight line.")
     if found["policies"]:
-        print_rules(found["policies"], stage.read_json("metrics/discount.json"))
+        print_rules(found["policies"], stage.read_json("metrics/discount.json")["discount"])
     else:
         print("\nNo rule was judged: metrics/discount/policies.json is not there (it needs a randomised table).")
     print("\nDetail: metrics/discount/*.json. The story in pictures: plots/discount/*.png.")
