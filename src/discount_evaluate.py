@@ -66,7 +66,7 @@ def main() -> None:
         ),
         "dose_distribution": figures.dose_distribution(frames["dose_distribution"], simulated=simulated),
     }
-    # In a section of its own: DVC's tables then tell its columns from those of metrics/headline.json without their paths.
+    # In a section of its own, so that its columns in `dvc exp show` need no path to differ from those of headline.json.
     stage.write_json("metrics/discount.json", {**label, "discount": {"margin": margin, **summary}})
     stage.write_json("metrics/discount/policies.json", {**label, **value.policy_metrics(values, true, oracle)})
     for name, frame in frames.items():
