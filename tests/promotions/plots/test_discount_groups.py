@@ -3,15 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.text import Text
 
 from promotions.discount.gain_curves import SHARES
 from promotions.plots import discount_groups as plots
-from promotions.plots import png_bytes
-
-
-def words(figure):
-    return " ".join(text.get_text().replace("\n", " ") for text in figure.findobj(Text) if text.get_text())
+from tests.promotions.plots.pictures import assert_whole_and_repeatable, words
 
 
 def effects_frame(shift=0.0, bins=3):
@@ -60,24 +55,9 @@ FIGURES = {
 }
 
 
-def beside_ticks(figure):
-    """What is written but for the numbers on the axes, of which some stand ready beyond them and are not drawn."""
-    ticks = {label for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for label in axis.get_ticklabels()}
-    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text() and text not in ticks]
-
-
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_a_picture_of_the_same_bytes_says_what_is_simulated_and_cuts_nothing_off(name):
-    assert png_bytes(FIGURES[name](False)) == png_bytes(FIGURES[name](False))
-    assert "simulated data" in words(FIGURES[name](True))
-    figure = FIGURES[name](False)
-    assert "simulated" not in words(figure)
-    figure.draw_without_rendering()
-    page = figure.bbox
-    for text in beside_ticks(figure):
-        box = text.get_window_extent()
-        assert page.x0 <= box.x0 < box.x1 <= page.x1, text.get_text()
-        assert page.y0 <= box.y0 < box.y1 <= page.y1, text.get_text()
+    assert_whole_and_repeatable(FIGURES[name])
 
 
 def test_titles_state_the_finding():
