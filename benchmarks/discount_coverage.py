@@ -40,6 +40,7 @@ from promotions.discount.parallel_trends import sensitivity
 from promotions.discount.partially_linear import Forest, cross_fit, forest_dml, linear_dml
 from promotions.discount.regression import Controls, slope
 from promotions.discount.response import Settings, design_levels, learn_responses
+from promotions.discount.scores import DoseScores
 from promotions.discount.simulated import AGES, LEVEL_SHARES, LEVELS, MARGIN, age_shares, response
 
 Floats = NDArray[np.float64]
@@ -47,8 +48,7 @@ Floats = NDArray[np.float64]
 Judged = dict[str, tuple[bool, float]]
 Truth = Mapping[str, Any]
 
-# In a smaller panel the last months hold too few customers of the region for any error to be right.
-LOG, TEST, CUTOFF, PANEL = 8_000, 5_000, 6_000, 50_000
+LOG, TEST, CUTOFF, PANEL = 8_000, 5_000, 6_000, 20_000
 LEAST_CHAINS, RESAMPLES, FOLDS, PROCESSES = 5, 500, 3, 2
 CONTAMINATED = "✗ "
 # Standard errors of a mean error that are no chance.
@@ -296,7 +296,7 @@ def of_rule(seed: int, truth: Truth) -> Judged:
     doses = pd.DataFrame({f"constant_{label:g}": np.full(TEST, label) for label in menu.labels})
     doses["best.fixed"] = np.where(older, menu.labels[-1], 0.0)
     sales = value.outcome_at_levels(log, test, features_of(test), LEVELS, OUTCOME, FOLDS, rng)
-    scores = value.DoseScores(share, level, test["profit"].to_numpy(), MARGIN * sales - LEVELS)
+    scores = DoseScores(share, level, test["profit"].to_numpy(), MARGIN * sales - LEVELS)
     everything = np.ones((TEST, len(LEVELS)), dtype=bool)
     values = value.evaluate_doses(doses, menu, everything, scores, rng, RESAMPLES)
     rule, true = values["best.fixed"], [*truth["constants"], truth["rule"]]
@@ -350,7 +350,7 @@ def decision(seed: int) -> dict[str, float]:
     doses = dose.decide(found.curves, menu, MARGIN, policy, test["row"].to_numpy())
     champion = dose.champion_of(doses.columns, policy, found.best)
     sales = value.outcome_at_levels(log, test, features, levels, OUTCOME, FOLDS, rng)
-    scores = value.DoseScores(menu.share, level, test["profit"].to_numpy(), MARGIN * sales - levels)
+    scores = DoseScores(menu.share, level, test["profit"].to_numpy(), MARGIN * sales - levels)
     judged = value.evaluate_doses(doses, menu, found.curves.supported, scores, rng, RESAMPLES)[champion]
     truth = value.Truth.from_frame(expected, test["row"].to_numpy(), levels, MARGIN)
     true = value.true_profits(doses, menu, found.curves.supported, truth)

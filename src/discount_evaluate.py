@@ -14,6 +14,7 @@ from promotions.discount import value
 from promotions.discount.dose import Menu
 from promotions.discount.money import profit_at
 from promotions.discount.response import Curves, design_levels, require_same_customers
+from promotions.discount.scores import DoseScores
 from promotions.plots import discount_dose as figures
 from promotions.plots.style import png_bytes
 from promotions.validation import require_number
@@ -38,7 +39,7 @@ def main() -> None:
     sales = value.outcome_at_levels(
         log, customers, roles["features"], menu.levels, settings.outcome, settings.folds, rng, stage.threads()
     )
-    scores = value.DoseScores(
+    scores = DoseScores(
         share=menu.share,
         level=np.searchsorted(menu.levels, customers["discount"].to_numpy()),
         profit=profit_at(customers, margin, roles["stated_margin"]),

@@ -9,7 +9,8 @@ import pandas as pd
 from promotions.discount.dose import Menu, expected_profit
 from promotions.discount.response import Curves
 from promotions.discount.response_learners import Floats
-from promotions.discount.value import DoseScores, DoseValue, rule_of
+from promotions.discount.scores import DoseScores
+from promotions.discount.value import DoseValue, rule_of
 from promotions.encoding import as_numbers, is_number
 from promotions.inference import Z_95
 

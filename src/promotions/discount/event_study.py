@@ -1,6 +1,6 @@
 """Effects by month, before and after the discount began: the event study and the test of the trend before.
 
-Source: Montiel Olea & Plagborg-Møller (2019) for joint intervals.
+Source: Montiel Olea & Plagborg-Møller (2019) for joint intervals; Bell & McCaffrey (2002) for small months.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from promotions.discount.did_design import GROUP, KEY, OUTCOMES, Panel
-from promotions.discount.did_regression import NEGLIGIBLE, regress, with_errors
+from promotions.discount.did_regression import NEGLIGIBLE, errors_of_small_cells, regress, with_errors
 from promotions.errors import InputError
 
 # Draws behind a joint interval: its critical value then varies by less than 1 %.
 DRAWS = 20_000
+# Customers of either side in a month that is studied: below, an interval says nothing.
+LEAST = 5
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,11 @@ class EventStudy:
     """Effects by month, with the last month before the discount as reference.
 
     frame: ``month, event_time, estimate, error, ci_low, ci_high, joint_ci_low, joint_ci_high, reference``; event time
-    is counted in the panel's months, 0 the first with the discount.  critical_value: of max |t| over all event times.
+    is counted in the panel's months, 0 the first with the discount.  critical_value: of max |z| over all event times.
     covariance: (k, k) of the estimates but the reference, in the order of the frame.  pre_trend: Wald statistic that
-    all effects before are 0, with its p-value (χ²) and the number of months.  pre_trend_clustered_p_value: with
-    regions as clusters, by F with as many denominator degrees as regions less one; NaN for the region's own study.
-    left_out: months without treated or without controls.
+    all effects before are 0, with its p-value (by F, with the fewest degrees of freedom of any of these effects) and
+    the number of months.  pre_trend_clustered_p_value: with regions as clusters, by F with as many denominator degrees
+    as regions less one; NaN for the region's own study.  left_out: months with fewer than ``LEAST`` on either side.
     """
 
     frame: pd.DataFrame
@@ -45,20 +47,23 @@ def event_study(panel: Panel, name: str, outcome: str, rng: np.random.Generator)
 
     group: y_i = α_{region, month} + γ·treated_i + Σ_{t ≠ ref} β_t·treated_i·1{month_i = t} + ε_i, so that customers are
     compared with others of the same region and month.  region: the same with α_region + λ_month.
-    Pointwise intervals are HC1; the joint ones are estimate ± c·error with c the 95 % quantile of max |t| (Montiel Olea
-    & Plagborg-Møller 2019, by pyfixest).
+    Intervals are estimate ± t_ν(97.5 %)·error, errors HC2 with the degrees of freedom ν of Bell & McCaffrey, as a
+    month may have few treated customers. Joint ones: with c the 95 % quantile of max |z| of normal estimates that vary
+    together as these do (Montiel Olea & Plagborg-Møller 2019, by pyfixest), t_ν takes the place of the normal law at
+    the same probability, estimate ± t_ν(Φ(c))·error.
 
-    name: ``group`` or ``region``.  Raises InputError if the month before the discount has no treated or no controls.
+    name: ``group`` or ``region``.  Raises InputError if the month before the discount has too few treated or controls.
     """
     rows, start, member = panel.clean[name], panel.start[name], f"in_{name}"
-    seen = rows.groupby("t")[member].nunique()
-    usable = seen.index[seen == 2].to_numpy()
+    sides = [rows.loc[rows[member] == side, "t"].to_numpy(np.int64) for side in (0, 1)]
+    seen = np.array([np.bincount(side, minlength=len(panel.months)) for side in sides])
+    usable = np.flatnonzero((seen >= LEAST).all(axis=0))
     reference = start - 1
     if reference not in usable:
         treated = panel.treated[name]
         raise InputError(
             f"{KEY}.{name}: month {panel.months[reference]:g}, the last before the discount of {treated.column} "
-            f"{treated.level}, has no treated customers or no controls, so nothing can be compared with it"
+            f"{treated.level}, has fewer than {LEAST} treated customers or controls, so nothing can be compared with it"
         )
     rows = rows[rows["t"].isin(usable)].reset_index(drop=True)
     effects = f"i(t, {member}, ref={reference})"
@@ -69,33 +74,37 @@ def event_study(panel: Panel, name: str, outcome: str, rng: np.random.Generator)
     names = [term for term in fit._coefnames if term.startswith("t::")]
     places = np.array([int(term.removeprefix("t::").split(":")[0]) for term in names])
     index = [list(fit._coefnames).index(term) for term in names]
-    estimate, covariance = fit._beta_hat[index], fit._vcov[np.ix_(index, index)]
-    error = np.sqrt(np.maximum(np.diag(covariance), 0))
-    error = np.where(error > NEGLIGIBLE * np.abs(estimate).max(initial=0), error, 0.0)
+    estimate = fit._beta_hat[index]
+    covariance, freedom = _errors(rows, member, places, reference, fit.resid(), within=name == GROUP)
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
+    error = np.where(deviation > NEGLIGIBLE * np.abs(estimate).max(initial=0), deviation, 0.0)
     seed = int(rng.integers(2**31))
-    critical, low, high = 0.0, estimate.copy(), estimate.copy()
+    critical, alone, jointly = 0.0, np.zeros_like(error), np.zeros_like(error)
     before = places < start
     wald = p_value = clustered = np.nan
     if (error > 0).all():
-        pointwise = fit.confint().loc[names].to_numpy(dtype=np.float64)
-        low, high = pointwise[:, 0], pointwise[:, 1]
         joint = fit.confint(joint=True, keep=names, exact_match=True, seed=seed, reps=DRAWS).loc[names].to_numpy()
-        critical = float(np.median((joint[:, 1] - joint[:, 0]) / 2 / error))
+        robust = np.sqrt(np.diag(fit._vcov)[index])
+        critical = float(np.median((joint[:, 1] - joint[:, 0]) / 2 / robust))
+        alone = np.asarray(stats.t.ppf(0.975, freedom))
+        jointly = np.asarray(stats.t.ppf(stats.norm.cdf(critical), freedom))
         if before.any():
-            restrictions = np.eye(len(fit._coefnames))[np.array(index)[before]]
-            wald, p_value = (float(part) for part in fit.wald_test(R=restrictions, distribution="chi2"))
+            known = np.ix_(before, before)
+            wald = float(estimate[before] @ np.linalg.solve(covariance[known], estimate[before]))
+            p_value = float(stats.f.sf(wald / before.sum(), before.sum(), freedom[before].min()))
             regions = rows["place"].nunique()
             if name == GROUP and regions > before.sum():
+                restrictions = np.eye(len(fit._coefnames))[np.array(index)[before]]
                 statistic = with_errors(fit, {"CRV1": "place"}).wald_test(R=restrictions, distribution="chi2")
                 clustered = float(stats.f.sf(statistic["statistic"] / before.sum(), before.sum(), regions - 1))
     order = np.argsort(np.append(places, reference))
     columns = {
         "estimate": estimate,
         "error": error,
-        "ci_low": low,
-        "ci_high": high,
-        "joint_ci_low": estimate - critical * error,
-        "joint_ci_high": estimate + critical * error,
+        "ci_low": estimate - alone * error,
+        "ci_high": estimate + alone * error,
+        "joint_ci_low": estimate - jointly * error,
+        "joint_ci_high": estimate + jointly * error,
     }
     at = np.append(places, reference)[order]
     frame = pd.DataFrame({"month": panel.months[at], "event_time": at - start})
@@ -109,6 +118,37 @@ def event_study(panel: Panel, name: str, outcome: str, rng: np.random.Generator)
         clustered,
         int(before.sum()),
         len(panel.months) - len(usable),
+    )
+
+
+def _errors(
+    rows: pd.DataFrame,
+    member: str,
+    places: NDArray[np.int_],
+    reference: int,
+    residuals: NDArray[np.float64],
+    *,
+    within: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Covariance and degrees of freedom of the effects of the months ``places``.
+
+    within: effects of each region in each month are taken out, else those of regions and those of months.
+    """
+    table = rows[["place", "t", member]].assign(squares=residuals**2, count=1.0)
+    cells = table.groupby(["place", "t", member], as_index=False)[["squares", "count"]].sum()
+    treated, t = cells[member].to_numpy(np.float64), cells["t"].to_numpy()
+    effects = treated[:, None] * (t[:, None] == places)
+    if within:
+        codes = pd.factorize(cells["place"] * (int(t.max()) + 1) + t)[0]
+        others = [treated[:, None], np.eye(codes.max() + 1)[codes]]
+    else:
+        region = pd.factorize(cells["place"])[0]
+        others = [np.eye(region.max() + 1)[region], (t[:, None] == np.unique(t[t != reference])).astype(np.float64)]
+    return errors_of_small_cells(
+        np.column_stack([effects, *others]),
+        cells["count"].to_numpy(),
+        cells["squares"].to_numpy(),
+        np.arange(len(places)),
     )
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from promotions.balance import holm
 from promotions.discount.group_bins import NONE, Bins, Codes, Floats
-from promotions.inference import Z_95, one_sided_p_value
+from promotions.discount.scores import DoseScores
+from promotions.inference import Z_95, clustered_error, one_sided_p_value
 
 # Customers of a bin who had a band: the mean of fewer is mostly luck.
 SUPPORT = 30
@@ -113,8 +114,8 @@ def value_of_rules(
     """What rules, and every constant band (``all_…``), are worth on customers whose discount was drawn by lot.
 
     ips = mean( w_i·Y_i ) and value = mean( m(x_i, π_i) + w_i·(Y_i − m(x_i, π_i)) ), doubly robust, with
-    w_i = 1{B_i = π_i}/e(π_i), e(b) the design's share of band b. Within a band a customer gets the doses of the design
-    in their proportions.
+    w_i = 1{B_i = π_i}/e(π_i), e(b) the share of band b; errors know that it was counted (``DoseScores.value``). Within
+    a band a customer gets the doses of the design in their proportions.
 
     One row a rule: ``rule, share_with_discount, mean_dose, ips, value, versus_none, versus_constant, p_value,
     p_value_holm``, money per customer, with ``…_ci_low`` and ``…_ci_high``. Differences are paired. versus_constant:
@@ -124,15 +125,13 @@ def value_of_rules(
 
     decisions: (n,) bands by rule.  means: (n, bands) m, of models that have not seen the row.
     """
-    share = np.bincount(band, minlength=len(bands.labels)) / len(band)
+    count = len(bands.labels)
+    share = np.bincount(band, minlength=count) / len(band)
     every = dict(decisions) | {f"all_{label}": np.full(len(band), b) for b, label in enumerate(bands.labels)}
-    rows = np.arange(len(band))
-    scores, weighted = {}, {}
-    for name, chosen in every.items():
-        weight = (band == chosen) / share[chosen]
-        weighted[name] = weight * profit
-        model = means[rows, chosen]
-        scores[name] = model + weight * (profit - model)
+    scores = DoseScores(share, band, profit, means)
+    given = {name: np.eye(count, dtype=bool)[chosen] for name, chosen in every.items()}
+    robust = {name: scores.value(bands_given) for name, bands_given in given.items()}
+    weighted = {name: scores.without_model().value(bands_given) for name, bands_given in given.items()}
     mean_dose = np.array([dose[band == b].mean() for b in range(len(bands.labels))])
     constants = [name for name in every if name not in decisions]
     found = []
@@ -141,12 +140,12 @@ def value_of_rules(
             "rule": name,
             "share_with_discount": float((mean_dose[chosen] > 0).mean()),
             "mean_dose": float(mean_dose[chosen].mean()),
-            **_mean(weighted[name], "ips"),
-            **_mean(scores[name], "value"),
+            **_numbers(*weighted[name], "ips"),
+            **_numbers(*robust[name], "value"),
         }
-        lead = {other: _mean(scores[name] - scores[other], "lead") for other in constants if other != name}
+        lead = {other: _lead(robust[name], robust[other], "lead") for other in constants if other != name}
         if bands.labels[0] == NONE and name != constants[0]:
-            numbers |= _mean(scores[name] - scores[constants[0]], "versus_none")
+            numbers |= _lead(robust[name], robust[constants[0]], "versus_none")
         for part in ("", "_ci_low", "_ci_high"):
             numbers[f"versus_constant{part}"] = min(values[f"lead{part}"] for values in lead.values())
         numbers["p_value"] = max(one_sided_p_value(values["lead"], values["lead_error"]) for values in lead.values())
@@ -158,11 +157,16 @@ def value_of_rules(
     return frame
 
 
-def _mean(values: Floats, name: str) -> dict[str, float]:
-    """A mean with its error and interval."""
-    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+def _lead(one: tuple[float, Floats], other: tuple[float, Floats], name: str) -> dict[str, float]:
+    """A paired difference with its error and interval."""
+    return _numbers(one[0] - other[0], one[1] - other[1], name)
+
+
+def _numbers(value: float, influence: Floats, name: str) -> dict[str, float]:
+    """A value with its error and interval."""
+    error = clustered_error(influence, np.arange(len(influence)))
     keys = (name, f"{name}_error", f"{name}_ci_low", f"{name}_ci_high")
-    return dict(zip(keys, (mean, error, mean - Z_95 * error, mean + Z_95 * error), strict=True))
+    return dict(zip(keys, (value, error, value - Z_95 * error, value + Z_95 * error), strict=True))
 
 
 def means_of_other_folds(profit: Floats, band: Codes, codes: Codes, fold: Codes, bands: int) -> Floats:

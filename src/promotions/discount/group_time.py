@@ -30,14 +30,15 @@ def group_time(panel: Panel, outcome: str) -> GroupTime:
     """Effects where the timing differs: the group from its month, the region's other customers from theirs.
 
     ATT(g, t) = (E[y | cohort g, t] − E[y | cohort g, g − 1]) − the same of customers who are never treated. Customers
-    of the group in the treated region belong to the group until the region is treated and count no more from then on.
+    of the group in the treated region are left out in all months: what they got is neither discount alone, and to leave
+    them out from some month on would change whom the group's mean is of (regions differ), which counts as an effect.
     Source: Callaway & Sant'Anna (2021), for repeated cross-sections, by diff_diff. Errors suppose independent
     customers. Trends of regions are not taken out: compare ``event_study``.
     """
     from diff_diff import CallawaySantAnna
 
     rows = panel.rows[panel.rows["known"]]
-    rows = rows[~(rows["otherwise"] & (rows["in_group"] == 1))]
+    rows = rows[~((rows["in_region"] == 1) & (rows["in_group"] == 1))]
     # Places are counted from 1, as 0 means never.
     starts = {name: start + 1 for name, start in panel.start.items()}
     first = np.where(rows["in_region"] == 1, starts.get(REGION, 0), 0)

@@ -18,6 +18,7 @@ from promotions.discount.dose import BEST, BUDGET, CONSTANT, PESSIMISTIC, Menu
 from promotions.discount.estimates import in_order_of_content
 from promotions.discount.response import MAX_LEVELS
 from promotions.discount.response_learners import BINNING, Floats
+from promotions.discount.scores import DoseScores
 from promotions.encoding import fit_encoder
 from promotions.errors import InputError
 from promotions.evaluation.simultaneous import Bands, simultaneous_bands
@@ -46,52 +47,6 @@ class Settings:
             folds=require_whole(params["folds"], f"{SECTION}.folds", 2),
             replicates=require_whole(params["replicates"], f"{SECTION}.replicates", 100),
         )
-
-
-@dataclass(frozen=True)
-class DoseScores:
-    """What stands in for the profit of n customers at all of the L levels, of which each got one.
-
-    share (L,): e, of the design.  level (n,): position D of the level that a customer got.  profit (n,): Y, money.
-    model (n, L): μ(x, l), the profit that a model expects; 0 for inverse propensity scores.
-    """
-
-    share: Floats
-    level: NDArray[np.intp]
-    profit: Floats
-    model: Floats
-
-    def rows(self, chosen: NDArray[np.intp]) -> "DoseScores":
-        """Those of some customers."""
-        return DoseScores(self.share, self.level[chosen], self.profit[chosen], self.model[chosen])
-
-    def without_model(self) -> "DoseScores":
-        """Inverse propensity scores."""
-        return DoseScores(self.share, self.level, self.profit, np.zeros_like(self.model))
-
-    def weights(self, given: NDArray[np.bool_]) -> Floats:
-        """1{D in S}/e(S), S the levels that the rule gives to the customer and e(S) their share; (n,)."""
-        return given[np.arange(len(given)), self.level] / (given @ self.share)
-
-    def value(self, given: NDArray[np.bool_]) -> "tuple[float, Floats]":
-        """Profit per customer of a rule that gives the levels S, and its influence ψ: value = truth + Σ_i ψ_i.
-
-        Each customer scores Σ_{l in S} e_l μ(x, l)/e(S) + 1{D in S}/e(S)·(Y − μ(x, D)): unbiased whatever μ is, as D
-        was drawn by lot; Robins, Rotnitzky & Zhao (1994), of many treatments Cattaneo (2010). The shares e are counted
-        on the same customers, which makes the mean of a level's customers out of its inverse propensity score. ψ says
-        so, or the interval would be that of a coarser estimate: with g_l the derivative of the mean score by e_l,
-        n·ψ_i = score_i − V + g_{D_i} − Σ_l e_l g_l.
-
-        given: (n, L) boolean, at least one level a customer.
-        """
-        n, rows = len(self.level), np.arange(len(self.level))
-        total = given @ self.share
-        expected = (given * self.model) @ self.share / total
-        residual = given[rows, self.level] * (self.profit - self.model[rows, self.level])
-        score = expected + residual / total
-        by_share = (given * (self.model - (expected + residual / total)[:, None]) / total[:, None]).mean(axis=0)
-        value = float(score.mean())
-        return value, (score - value + by_share[self.level] - self.share @ by_share) / n
 
 
 @dataclass(frozen=True)

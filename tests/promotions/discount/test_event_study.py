@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from promotions.discount.did_design import Design, Treated, find_design, make_panel
+from promotions.discount.did_regression import errors_of_small_cells
 from promotions.discount.event_study import event_study
 from tests.promotions.discount.drawn_panel import (
     DESIGN,
@@ -28,7 +29,7 @@ def test_the_group_has_no_other_trend_before_and_the_region_has(real_panel):
     assert group.pre_trend_p_value > 0.2
     assert group.pre_trend_clustered_p_value > 0.05
     region = event_study(real_panel, "region", "profit", rng_of())
-    assert region.pre_trend_p_value < 1e-6
+    assert region.pre_trend_p_value < 1e-5
 
 
 def test_the_order_of_rows_changes_no_number():
@@ -53,6 +54,46 @@ def test_the_event_study_is_diff_diffs_on_its_own_example():
     study = event_study(panel, "group", "profit", rng_of())
     np.testing.assert_allclose(study.frame["estimate"], surface.att, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(study.frame["error"], np.nan_to_num(surface.se), rtol=1e-6)
+
+
+def test_errors_of_small_cells_are_bell_and_mccaffreys_as_diff_diff_has_them():
+    from diff_diff.linalg import compute_robust_vcov
+
+    rng = rng_of()
+    codes = np.sort(rng.choice(8, 60, p=[0.02, 0.05, 0.08, 0.1, 0.15, 0.2, 0.2, 0.2]))
+    codes = np.append(codes, np.arange(8))
+    cells = np.column_stack([np.ones(8), np.arange(8) % 2, rng.normal(size=8), np.arange(8) > 5])
+    x = cells[codes]
+    y = x @ [1.0, 2.0, 0.5, -1.0] + rng.normal(size=68) * (1 + codes)
+    residuals = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    theirs, freedom = compute_robust_vcov(x, residuals, vcov_type="hc2_bm", return_dof=True)
+    squares = np.bincount(codes, residuals**2)
+    terms = np.array([1, 3])
+    mine, degrees = errors_of_small_cells(cells, np.bincount(codes).astype(float), squares, terms)
+    np.testing.assert_allclose(mine, theirs[np.ix_(terms, terms)], rtol=1e-9)
+    np.testing.assert_allclose(degrees, freedom[terms], rtol=1e-9)
+
+
+def test_months_with_few_customers_have_wide_intervals_that_cover_and_smaller_ones_are_left_out():
+    hits, widths = [], []
+    for seed in range(60):
+        drawn = draw_panel(seed, 6000)
+        # Of the treated, six in the last month but one and four in the last.
+        last = drawn["month"].max()
+        treated = (drawn["gender"] == "W") & (drawn["cust_state"] != "MG")
+        for month, left in ((last - 1, 6), (last, 4)):
+            mine = drawn.index[treated & (drawn["month"] == month)]
+            drawn = drawn.drop(mine[left:])
+            treated = treated[drawn.index]
+        study = event_study(make_panel(drawn, DESIGN), "group", "profit", rng_of(seed))
+        assert study.frame["month"].max() == last - 1
+        assert study.left_out == 1
+        row = study.frame.iloc[-1]
+        hits.append(row["ci_low"] <= WOMEN_EFFECT <= row["ci_high"])
+        widths.append((row["ci_high"] - row["ci_low"]) / 2 / row["error"])
+    assert np.mean(hits) > 0.95 - 0.085
+    # Some five degrees of freedom.
+    assert 2.2 < np.median(widths) < 3.2
 
 
 def test_intervals_cover_the_truth_in_95_of_100_panels_and_the_pre_trend_test_has_its_size():

@@ -96,9 +96,8 @@ def test_values_of_rules_cover_their_truth_and_are_paired():
         assert row["value"] - none["value"] == pytest.approx(row["versus_none"])
         assert row["versus_constant"] <= row["versus_none"]
         assert row["versus_none_error"] < row["ips_error"]
-    # Three standard errors of 150: .053; IPS with the sample's own shares is a little too wide.
-    np.testing.assert_allclose(np.mean(hits, axis=0)[:2], 0.95, atol=0.053)
-    assert np.mean(hits, axis=0)[2] > 0.9
+    # Three standard errors of 150.
+    np.testing.assert_allclose(np.mean(hits, axis=0), 0.95, atol=0.053)
 
 
 def test_on_the_simulated_source_values_cover_its_truth():

@@ -11,8 +11,8 @@ from promotions.discount.dose import Menu, champion_of, decide, expected_curve, 
 from promotions.discount.dose import Settings as PolicySettings
 from promotions.discount.response import Settings as ResponseSettings
 from promotions.discount.response import design_levels, learn_responses
+from promotions.discount.scores import DoseScores
 from promotions.discount.value import (
-    DoseScores,
     DoseValue,
     Settings,
     Truth,
