@@ -87,7 +87,7 @@ LEARNERS = {
     "causal_forest": {"trees": 48, "min_leaf": 40, "row_share": 0.3},
     "s_learner": {"model": STEP | {"trees": 120}},
 }
-POLICY = {"champion": "auto", "least_share": 0.05, "default": 0, "min_gain": 0, "caution": 0.9, "budget": None}
+POLICY = {"champion": "auto", "least_customers": 250, "default": 0, "min_gain": 0, "caution": 0.9, "budget": None}
 
 
 def covers(truth: float, low: float, high: float, estimate: float) -> tuple[bool, float]:
@@ -346,7 +346,7 @@ def decision(seed: int) -> dict[str, float]:
     level = np.searchsorted(levels, given)
     policy = dose.Settings.from_params(POLICY)
     curve = dose.expected_curve(found.curves, found.best, MARGIN)
-    menu = dose.make_menu(levels, np.bincount(level), curve, policy.least_share)
+    menu = dose.make_menu(levels, np.bincount(level), curve, policy.least_customers)
     doses = dose.decide(found.curves, menu, MARGIN, policy, test["row"].to_numpy())
     champion = dose.champion_of(doses.columns, policy, found.best)
     sales = value.outcome_at_levels(log, test, features, levels, OUTCOME, FOLDS, rng)

@@ -26,7 +26,7 @@ def main() -> None:
     )
     curves = Curves.from_frame(response)
     customers = np.array([int((randomised["discount"] == level).sum()) for level in levels])
-    menu = make_menu(levels, customers, expected_curve(curves, learner, margin), settings.least_share)
+    menu = make_menu(levels, customers, expected_curve(curves, learner, margin), settings.least_customers)
     doses = decide(curves, menu, margin, settings, randomised["row"].to_numpy())
     champion = champion_of(doses.columns, settings, learner)
     doses.insert(0, "row", randomised["row"])

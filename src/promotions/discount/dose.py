@@ -17,7 +17,7 @@ from promotions.discount.response import Curves
 from promotions.discount.response_learners import Floats
 from promotions.errors import InputError
 from promotions.splitting import hash_uniform
-from promotions.validation import require_keys, require_number, require_share
+from promotions.validation import require_keys, require_number, require_whole
 
 SECTION = "discount.policy"
 AUTO = "auto"
@@ -33,13 +33,13 @@ ENOUGH = 0.5
 class Settings:
     """How doses are decided; see params.yaml.
 
-    least_share: of the randomised customers, to judge a dose by.  default: the dose to leave only for a reason, or
-    None.  min_gain: money per customer.  caution: one-sided confidence of the pessimistic rule.  budget: money per
-    customer, or None.
+    least_customers: randomised ones, to judge a dose by.  default: the dose to leave only for a reason, or None.
+    min_gain: money per customer.  caution: one-sided confidence of the pessimistic rule.  budget: money per customer,
+    or None.
     """
 
     champion: str
-    least_share: float
+    least_customers: int
     default: float | None
     min_gain: float
     caution: float
@@ -48,13 +48,13 @@ class Settings:
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> "Settings":
         """Read ``discount.policy``. Raises InputError."""
-        require_keys(params, ("champion", "least_share", "default", "min_gain", "caution", "budget"), SECTION)
+        require_keys(params, ("champion", "least_customers", "default", "min_gain", "caution", "budget"), SECTION)
         if not isinstance(params["champion"], str):
             raise InputError(f"{SECTION}.champion: expected {AUTO} or the name of a policy, got {params['champion']!r}")
         budget, default = params["budget"], params["default"]
         return cls(
             champion=params["champion"],
-            least_share=require_share(params["least_share"], f"{SECTION}.least_share", below_one=True),
+            least_customers=require_whole(params["least_customers"], f"{SECTION}.least_customers", 1),
             default=None if default is None else require_number(default, f"{SECTION}.default", 0),
             min_gain=require_number(params["min_gain"], f"{SECTION}.min_gain", 0),
             caution=require_number(params["caution"], f"{SECTION}.caution", 0.5, 1, high_open=True),
@@ -148,15 +148,15 @@ class Menu:
         return cls(levels, share, members, (members & frame["seen"].to_numpy(bool)).any(axis=1))
 
 
-def make_menu(levels: Floats, customers: NDArray[np.int64], curve: Floats, least_share: float) -> Menu:
+def make_menu(levels: Floats, customers: NDArray[np.int64], curve: Floats, least: int) -> Menu:
     """Levels that enough randomised customers got, and neighbours pooled until enough did.
 
-    The value of a dose that a share e of the randomised customers got is known from them alone, each of whom then
-    stands for 1/e customers. Levels rarer than ``least_share`` are pooled with neighbours: a rule that gives each of
-    them as often as the design did can be judged without any assumption. Of all ways to cut the levels into groups of
-    at least that share the one is taken whose levels differ least in expected profit, Σ_l e_l (p_l − p̄_group)²
-    (Fisher 1958, "On grouping for maximum homogeneity"), p from the log. No discount is never pooled, nor are levels
-    that the log supports for somebody with those that it does not. What is too rare even together is left out.
+    The value of a dose is known from the randomised customers who got it, and from them alone. Levels that fewer than
+    ``least`` got are pooled with neighbours: a rule that gives each of them as often as the design did can be judged
+    without any assumption. Of all ways to cut the levels into groups of at least that many the one is taken whose
+    levels differ least in expected profit, Σ_l n_l (p_l − p̄_group)² (Fisher 1958, "On grouping for maximum
+    homogeneity"), p from the log. No discount is never pooled, nor are levels that the log supports for somebody with
+    those that it does not. What is too rare even together is left out.
 
     levels (L,), ascending.  customers (L,): randomised ones.  curve (L,): expected profit per customer; NaN where the
     log supports a level for nobody.  Raises InputError if it does for none, or if fewer than two doses are left.
@@ -173,11 +173,11 @@ def make_menu(levels: Floats, customers: NDArray[np.int64], curve: Floats, least
             groups.append(block)
         else:
             height = curve[block] if known[block[0]] else levels[block]
-            groups += [block[place] for place in _pooled(share[block], height, least_share)]
+            groups += [block[place] for place in _pooled(customers[block], height, least)]
     if len(groups) < 2:
         raise InputError(
-            f"discount: fewer than two doses were given to a share of {least_share:g} or more of the "
-            f"{int(customers.sum()):,} randomised customers, even with neighbours pooled; lower {SECTION}.least_share"
+            f"discount: fewer than two doses were given to {least:,} or more of the {int(customers.sum()):,} "
+            f"randomised customers, even with neighbours pooled; lower {SECTION}.least_customers"
         )
     if not known.any():
         raise InputError(
@@ -378,19 +378,18 @@ def champion_of(policies: pd.Index, settings: Settings, best_learner: str) -> st
     return settings.champion
 
 
-def _pooled(share: Floats, height: Floats, least: float) -> list[slice]:
+def _pooled(customers: NDArray[np.int64], height: Floats, least: int) -> list[slice]:
     """Runs of levels with at least ``least`` each and the smallest sum of squares within; none if all have less."""
-    count = len(share)
-    weight = np.concatenate([[0.0], np.cumsum(share)])
-    first = np.concatenate([[0.0], np.cumsum(share * height)])
-    second = np.concatenate([[0.0], np.cumsum(share * height**2)])
+    count = len(customers)
+    weight = np.concatenate([[0], np.cumsum(customers)])
+    first = np.concatenate([[0.0], np.cumsum(customers * height)])
+    second = np.concatenate([[0.0], np.cumsum(customers * height**2)])
     best, start = np.full(count + 1, np.inf), np.zeros(count + 1, dtype=np.intp)
     best[0] = 0.0
     for stop in range(1, count + 1):
         for begin in range(stop - 1, -1, -1):
             total = weight[stop] - weight[begin]
-            # Shares are counts over n: what is left of an exact equality after adding up.
-            if total < least * (1 - ROUNDING) or not np.isfinite(best[begin]):
+            if total < least or not np.isfinite(best[begin]):
                 continue
             mean = (first[stop] - first[begin]) / total
             within = max(second[stop] - second[begin] - total * mean**2, 0.0)

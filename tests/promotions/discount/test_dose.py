@@ -25,7 +25,7 @@ from promotions.discount.response import Curves
 from promotions.errors import InputError
 
 SEEDS = st.integers(0, 2**32 - 1)
-PARAMS = {"champion": "auto", "least_share": 0.05, "default": 0, "min_gain": 0, "caution": 0.9, "budget": None}
+PARAMS = {"champion": "auto", "least_customers": 3, "default": 0, "min_gain": 0, "caution": 0.9, "budget": None}
 
 
 def draw_expected(seed, n=40, doses=5):
@@ -67,7 +67,7 @@ def test_the_bottom_of_a_u_is_never_chosen():
     levels = np.arange(0.0, 160, 10)
     sales = np.array([1100 + 0.12 * (levels - bottom) ** 2 + 20 * levels for bottom in (30.0, 75.0, 140.0)])
     curves = Curves(levels, np.ones(sales.shape, bool), {"one": sales}, {"one": np.zeros(sales.shape)})
-    menu = make_menu(levels, np.full(16, 100), expected_curve(curves, "one", 0.05), 0.01)
+    menu = make_menu(levels, np.full(16, 100), expected_curve(curves, "one", 0.05), 16)
     doses = decide(curves, menu, 0.05, Settings.from_params(PARAMS), np.arange(3))["best.one"].to_numpy()
     profit = 0.05 * sales - levels
     assert set(doses) <= {0.0, 150.0}
@@ -175,7 +175,7 @@ def test_a_budget_below_the_cheapest_doses_is_refused():
         doses_within_budget(expected, 4.0, np.arange(4))
 
 
-@given(SEEDS, st.floats(0.01, 0.3))
+@given(SEEDS, st.integers(1, 700))
 def test_doses_of_a_menu_are_runs_of_levels_with_customers_enough(seed, least):
     rng = np.random.default_rng(seed)
     levels = np.arange(0.0, 150, 10)
@@ -189,7 +189,7 @@ def test_doses_of_a_menu_are_runs_of_levels_with_customers_enough(seed, least):
     for place, members in enumerate(menu.members):
         run = np.flatnonzero(members)
         assert (np.diff(run) == 1).all()
-        assert place == 0 or share[members].sum() >= least * (1 - 1e-6)
+        assert place == 0 or customers[members].sum() >= least
         assert menu.seen[place] == (run < 12).all()
         assert (run < 12).all() or (run >= 12).all()
         assert menu.labels[place] in levels[members]
@@ -199,14 +199,14 @@ def test_doses_of_a_menu_are_runs_of_levels_with_customers_enough(seed, least):
 @given(SEEDS)
 def test_levels_are_pooled_with_those_whose_profit_is_most_alike(seed):
     rng = np.random.default_rng(seed)
-    levels, least = np.arange(10.0, 90, 10), 0.2
+    levels, least = np.arange(10.0, 90, 10), 80
     customers, curve = rng.integers(1, 100, 8), rng.normal(50, 10, 8)
     share = customers / customers.sum()
 
     def within(cuts):
         edges = [0, *cuts, 8]
         runs = [slice(a, b) for a, b in pairwise(edges)]
-        if any(share[run].sum() < least for run in runs):
+        if any(customers[run].sum() < least for run in runs):
             return np.inf
         return sum(share[run] @ (curve[run] - np.average(curve[run], weights=share[run])) ** 2 for run in runs)
 
@@ -221,23 +221,23 @@ def test_levels_are_pooled_with_those_whose_profit_is_most_alike(seed):
 def test_a_jump_in_profit_parts_rare_levels():
     levels = np.array([0.0, 90, 100, 110, 120, 130])
     curve = np.array([55.0, 36, 34, 54, 57, 58])
-    menu = make_menu(levels, np.array([868, 154, 145, 102, 76, 74]), curve, 0.1)
+    menu = make_menu(levels, np.array([868, 154, 145, 102, 76, 74]), curve, 142)
     assert menu.names == ["0", "90", "100", "110–130"]
 
 
 def test_a_design_too_thin_to_judge_is_refused():
     levels, nobody = np.array([0.0, 10, 20]), np.full(3, np.nan)
     with pytest.raises(InputError, match="fewer than two doses"):
-        make_menu(levels, np.array([98, 1, 1]), np.array([50.0, 49, 48]), 0.05)
+        make_menu(levels, np.array([98, 1, 1]), np.array([50.0, 49, 48]), 5)
     with pytest.raises(InputError, match="supports no level of the design"):
-        make_menu(levels, np.array([90, 90, 90]), nobody, 0.05)
+        make_menu(levels, np.array([90, 90, 90]), nobody, 5)
 
 
 @given(SEEDS)
 def test_a_menu_survives_being_written(seed):
     rng = np.random.default_rng(seed)
     curve = np.where(np.arange(10) < 8, rng.normal(size=10), np.nan)
-    menu = make_menu(np.arange(0.0, 100, 10), rng.integers(1, 300, 10), curve, 0.1)
+    menu = make_menu(np.arange(0.0, 100, 10), rng.integers(1, 300, 10), curve, 150)
     read = Menu.from_frame(menu.to_frame())
     for name in ("levels", "share", "members", "seen", "labels"):
         np.testing.assert_array_equal(getattr(read, name), getattr(menu, name))
@@ -267,7 +267,7 @@ def test_a_dose_of_several_levels_gives_each_as_often_as_the_design_did():
 @given(SEEDS)
 def test_every_chosen_dose_is_a_level_that_is_supported_or_the_default(seed):
     curves = draw_curves(seed)
-    menu = make_menu(curves.levels, np.array([30, 10, 10, 9, 8, 5]), expected_curve(curves, "one", 0.05), 0.2)
+    menu = make_menu(curves.levels, np.array([30, 10, 10, 9, 8, 5]), expected_curve(curves, "one", 0.05), 14)
     doses = decide(curves, menu, 0.05, Settings.from_params(PARAMS), np.arange(60))
     for name in ("best.one", "pessimistic.one", "best.two"):
         column = doses[name].to_numpy()
@@ -280,7 +280,7 @@ def test_every_chosen_dose_is_a_level_that_is_supported_or_the_default(seed):
 def test_a_larger_margin_never_lowers_a_dose():
     curves = draw_curves(3)
     curves = replace(curves, supported=np.isfinite(curves.sales["one"]))
-    menu = make_menu(curves.levels, np.array([30, 10, 10, 9, 8, 5]), expected_curve(curves, "one", 0.05), 0.05)
+    menu = make_menu(curves.levels, np.array([30, 10, 10, 9, 8, 5]), expected_curve(curves, "one", 0.05), 3)
     settings = Settings.from_params(PARAMS)
     previous = np.zeros(60)
     for margin in (0.0, 0.02, 0.05, 0.1, 0.5):
@@ -292,7 +292,7 @@ def test_a_larger_margin_never_lowers_a_dose():
 
 def test_a_budget_adds_policies_that_keep_it():
     curves = draw_curves(4)
-    menu = make_menu(curves.levels, np.array([30, 10, 10, 9, 8, 5]), expected_curve(curves, "one", 0.2), 0.05)
+    menu = make_menu(curves.levels, np.array([30, 10, 10, 9, 8, 5]), expected_curve(curves, "one", 0.2), 3)
     settings = Settings.from_params(PARAMS | {"budget": 7})
     doses = decide(curves, menu, 0.2, settings, np.arange(60))
     assert doses["best.one"].mean() > 7
@@ -312,7 +312,7 @@ def test_the_champion_is_named_by_the_log_or_by_hand():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"least_share": 0}, "least_share: expected a share in"),
+        ({"least_customers": 0}, "least_customers: expected a whole number"),
         ({"caution": 0.2}, "caution: expected a number in"),
         ({"budget": -1}, "budget: expected 0 or more"),
         ({"min_gain": "much"}, "min_gain: expected 0 or more"),
@@ -328,6 +328,6 @@ def test_a_setting_that_is_out_of_range_is_named(change, message):
 
 def test_a_default_that_is_not_on_the_menu_is_named():
     curves = draw_curves(5)
-    menu = make_menu(curves.levels, np.array([30, 10, 10, 9, 8, 5]), expected_curve(curves, "one", 0.05), 0.05)
+    menu = make_menu(curves.levels, np.array([30, 10, 10, 9, 8, 5]), expected_curve(curves, "one", 0.05), 3)
     with pytest.raises(InputError, match="the dose 15 is not on the menu, which has 0, 10"):
         decide(curves, menu, 0.05, Settings.from_params(PARAMS | {"default": 15}), np.arange(60))

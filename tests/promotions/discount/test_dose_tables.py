@@ -21,7 +21,7 @@ from promotions.plots import discount_dose as figures
 from promotions.plots.style import png_bytes
 
 LEVELS = np.array([0.0, 10, 50, 60])
-POLICY = {"champion": "auto", "least_share": 0.05, "default": 0, "min_gain": 0, "caution": 0.9, "budget": 10}
+POLICY = {"champion": "auto", "least_customers": 3, "default": 0, "min_gain": 0, "caution": 0.9, "budget": 10}
 
 
 @pytest.fixture(scope="module")

@@ -318,7 +318,7 @@ LEARNERS = {
     "r_learner": {"effect": BOOSTING | {"trees": 80, "leaves": 4, "min_leaf": 500}},
     "causal_forest": {"trees": 24, "min_leaf": 40, "row_share": 0.3},
 }
-POLICY = {"champion": "auto", "least_share": 0.05, "default": 0, "min_gain": 0, "caution": 0.9, "budget": None}
+POLICY = {"champion": "auto", "least_customers": 250, "default": 0, "min_gain": 0, "caution": 0.9, "budget": None}
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +334,7 @@ def real_values(real_tables):
     )  # fmt: skip
     curves, policy = found.curves, PolicySettings.from_params(POLICY)
     customers = np.unique(drawn["discount"], return_counts=True)[1]
-    menu = make_menu(levels, customers, expected_curve(curves, found.best, 0.05), policy.least_share)
+    menu = make_menu(levels, customers, expected_curve(curves, found.best, 0.05), policy.least_customers)
     doses = decide(curves, menu, 0.05, policy, np.arange(len(drawn)))
     champion = champion_of(doses.columns, policy, found.best)
     # Reported beside it: the hand-made rule, judged in the same way.
