@@ -1,8 +1,8 @@
 """How many customers of a test a dose needs: the lead of the discount rule, in truth and as reported, by how many.
 
-Each replicate draws a log and a test of the simulated shop (``promotions.discount.simulated``), learns responses from the
-log, and decides and judges with levels pooled until ``discount.policy.least_customers`` have them. Fewer: a finer rule,
-which earns more, and wider intervals; what the analyst can sign is the lower bound.
+Each replicate draws a log and a test of the simulated shop (``promotions.discount.simulated``), learns responses from
+the log, and decides and judges with levels pooled until ``discount.policy.least_customers`` have them. Fewer: a finer
+rule, which earns more, and wider intervals; what the analyst can sign is the lower bound.
 
     PYTHONPATH=src python -m benchmarks.dose_pooling [replicates]
 """
