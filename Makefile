@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run discounts test lint lock clean bench-discounts bench-prepare bench-evaluate bench-coverage bench-tree
+.PHONY: help run discounts stability test lint lock clean bench bench-coverage bench-discounts
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,14 +28,21 @@ $(VENV)/.installed: requirements.lock
 	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
-run: $(VENV)/.installed ## whom to treat: install what is locked, run the pipeline, print the answer
-	@dvc repro evaluate
+run: $(VENV)/.installed ## whom to treat: install what is locked, run the pipeline, print the answer, write the page
+	@dvc repro report
 	@python src/headline.py
+	@echo "The page for people: report/index.html"
+
+# The page shows whatever was run; it depends on nothing that may be absent, so it is told when there is more to show.
+PAGE = test ! -e plots/dependence.png || dvc repro --quiet --force --single-item report
 
 # A table that is not there stops the stages that need it, and no other.
 discounts: $(VENV)/.installed ## how much discount for whom: run the other pipeline, print the answer
-	@dvc repro --keep-going discount_evaluate discount_effect discount_rdd discount_did discount_groups; \
-	status=$$?; python src/discount_headline.py && exit $$status
+	@dvc repro --keep-going discount_evaluate discount_effect discount_rdd discount_did discount_groups; status=$$?; \
+	python src/discount_headline.py && $(PAGE) && exit $$status
+
+stability: $(VENV)/.installed ## how much of the answer is luck: the whole procedure again and again
+	@dvc repro stability && $(PAGE)
 
 lint: $(VENV)/.installed
 	@ruff check . && ruff format --check . && mypy src
@@ -44,11 +51,11 @@ test: $(VENV)/.installed ## lint, types, and every test
 	@$(MAKE) --no-print-directory lint
 	@pytest -n 2 --dist loadscope
 
-bench-prepare: $(VENV)/.installed ## 45.8 million purchase rows to customer features, and against pandas (5 GB of disk)
-	@PYTHONPATH=src python -m benchmarks.prepare
+bench: $(VENV)/.installed ## time what is claimed to be fast, write benchmarks/results.md; one of it: make bench ONLY=forest
+	@PYTHONPATH=src python -m benchmarks $(ONLY)
 
-bench-evaluate: $(VENV)/.installed ## the stage evaluate on 200,000 customers, and profit row by row
-	@PYTHONPATH=src python -m benchmarks.evaluate
+bench-%: $(VENV)/.installed
+	@PYTHONPATH=src python -m benchmarks.$*
 
 bench-coverage: $(VENV)/.installed ## do intervals cover, and does choosing flatter? (half an hour)
 	@PYTHONPATH=src python -m benchmarks.coverage
@@ -56,13 +63,10 @@ bench-coverage: $(VENV)/.installed ## do intervals cover, and does choosing flat
 bench-discounts: $(VENV)/.installed ## do the estimates of a discount's effect cover, and what does the rule earn in truth?
 	@PYTHONPATH=src python -m benchmarks.discount_coverage
 
-bench-tree: $(VENV)/.installed ## the exact policy tree against econml's greedy one
-	@PYTHONPATH=src python -m benchmarks.tree
-
 lock: ## pin every package again, with hashes (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
 clean: ## remove the environment and what stages wrote; data/raw stays
-	rm -rf $(VENV) models plots dvc_plots
+	rm -rf $(VENV) models plots report dvc_plots
 	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name dictionary.csv -exec rm -rf {} +

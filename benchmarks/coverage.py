@@ -27,7 +27,7 @@ from promotions.evaluation.scores import Scores, make_scores
 from promotions.evaluation.segments import rank_within
 from promotions.evaluation.value import evaluate_policies
 from promotions.learners import Training, make_learner
-from promotions.nuisances import fit_outcome_models
+from promotions.nuisances import cross_fit_outcomes
 from promotions.parallel import run_side_by_side
 from promotions.policies.threshold import threshold
 
@@ -125,21 +125,19 @@ def fixed_truth() -> dict[str, Floats]:
 def learned(train: World, target: World, seed: int) -> tuple[dict[str, Floats], Floats]:
     """Effects that each learner predicts for ``target``, and the outcome models' predictions there."""
     fold = (np.arange(len(train.outcome)) % FOLDS).astype(np.int8)
-    inside, outside = fit_outcome_models(
-        train.features, train.outcome, train.treatment, fold, target.features, SMALL, seed
-    )
+    fitted = cross_fit_outcomes(train.features, train.outcome, train.treatment, fold, target.features, SMALL, seed)
     training = Training(
         features=train.features,
         outcome=train.outcome,
         treatment=train.treatment,
         propensity=np.full(len(fold), 0.5),
-        mu0=inside[:, 0],
-        mu1=inside[:, 1],
+        mu0=fitted.inside[:, 0],
+        mu1=fitted.inside[:, 1],
         fold=fold,
         cluster=np.arange(len(fold)),
     )
-    fitted = {name: make_learner(name, params, seed).fit(training) for name, params in LEARNERS.items()}
-    return {name: learner.predict(target.features) for name, learner in fitted.items()}, outside
+    learners = {name: make_learner(name, params, seed).fit(training) for name, params in LEARNERS.items()}
+    return {name: learner.predict(target.features) for name, learner in learners.items()}, fitted.outside
 
 
 def holdout(seed: int, *, differ: bool) -> dict[str, float]:

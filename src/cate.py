@@ -1,19 +1,20 @@
 """Fit one learner of the conditional average treatment effect.
 
-reads   data/prepared/customers.parquet, data/split/, models/encoder.json, data/nuisance.parquet
+reads   data/prepared/customers.parquet, data/split/, models/encoder.json, data/nuisance.parquet, models/nuisance/
 writes  data/cate/<learner>.parquet (customer_id, cate, round; out-of-fold for those who train in that round),
-        data/cate/<learner>.json (fit time), models/<learner>/ (of the last round)
+        data/cate/<learner>.json (fit time), models/<learner>/ (of the last round, as text)
 """
 
 import time
+from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 import stage
-from promotions.learners import Learner, Training, cross_fit, make_learner
+from promotions.learners import Learner, Training, count_fits, cross_fit, make_learner
+from promotions.nuisances import OutcomeModels
 from tables import codes_of_clusters, read_features, read_round, read_split, rounds_of
 
 
@@ -28,11 +29,11 @@ def main(learner: str) -> None:
     def make() -> Learner:
         return make_learner(learner, settings, seed)
 
-    make()  # a wrong parameter is named before anything is fitted
+    unfitted = make()  # a wrong parameter is named before anything is fitted
     started = time.perf_counter()
     effects = []
     fold = split["fold"].to_numpy(dtype=np.int8)
-    fits = sum(len(np.unique(fold[each.train])) + 1 for each in rounds)
+    fits = sum(count_fits(unfitted, len(np.unique(fold[each.train]))) for each in rounds)
     with tqdm(total=fits, desc=learner, leave=False) as bar:
         for each in rounds:
             nuisance = read_round("data/nuisance.parquet", each.number, ids[each.train])
@@ -45,6 +46,7 @@ def main(learner: str) -> None:
                 mu1=nuisance["mu1"].to_numpy(),
                 fold=fold[each.train],
                 cluster=clusters[each.train],
+                outcome_models=OutcomeModels.load(Path("models/nuisance", str(each.number))),
             )
             out_of_fold, fitted = cross_fit(make, train, stage.threads(), bar.update)
             predicted = fitted.predict(features[each.target])
@@ -58,8 +60,8 @@ def main(learner: str) -> None:
     stage.write_parquet(f"data/cate/{learner}.parquet", pd.concat(effects, ignore_index=True))
     # Not an output of the stage: a fit time differs from run to run, and dvc.lock should not.
     stage.write_json(f"data/cate/{learner}.json", {"learner": learner, "fit_seconds": round(seconds, 2)})
-    with stage.replacing(f"models/{learner}/model.joblib") as temporary:
-        joblib.dump(fitted, temporary, compress=3)
+    with stage.replacing_folder(f"models/{learner}") as temporary:
+        fitted.save(temporary)
     low, high = np.quantile(predicted, [0.05, 0.95])
     stage.say(
         f"{learner}: mean effect {predicted.mean():.5f}, 90 % of customers {low:.5f} to {high:.5f}; {seconds:.1f} s"

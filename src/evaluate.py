@@ -53,7 +53,6 @@ def main() -> None:
     )
     procedure = values.pop(PROCEDURE)
     treat = decisions.loc[in_final, PROCEDURE].to_numpy(dtype=bool)
-    summary = headline(champion, procedure, len(treat), treat, customers.economics, customers.truth)
     cates = {
         name: read_unseen(f"data/cate/{name}.parquet", scored[in_final])["cate"].to_numpy()
         for name in (*stage.learners(), ENSEMBLE)
@@ -65,6 +64,7 @@ def main() -> None:
     learners = {name: learner_metrics(customers, cate) for name, cate in ranked}
     # Of a rule that asks no learner, the mixture of all stands in.
     shown = learner if (learner := champion.partition(".")[2]) in cates else ENSEMBLE
+    summary = headline(champion, shown, procedure, len(treat), treat, customers.economics, customers.truth)
     tables = plot_tables(customers, values, champion, cates, shown, bootstrap, replicates)
     tables["affected"] = who_is_affected(customers, cates[shown], frame[in_final])
     simulated = label["simulated"]

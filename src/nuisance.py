@@ -2,7 +2,7 @@
 
 reads   data/prepared/customers.parquet, data/split/, models/encoder.json
 writes  data/nuisance.parquet (customer_id, mu0, mu1, round), data/scores.parquet (customer_id, part, segment, weight_*,
-        ips_*, dr_*)
+        ips_*, dr_*), models/nuisance/<round>/ (the outcome models, as LightGBM's text)
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 import stage
 from promotions.boosting import Boosting
-from promotions.nuisances import fit_outcome_models
+from promotions.nuisances import OutcomeModels, cross_fit_outcomes
 from tables import read_features, read_split, rounds_of, scores_with
 
 
@@ -26,11 +26,12 @@ def main() -> None:
     seed = int(stage.generator("nuisance").integers(2**31))
     names = pd.DataFrame({"customer_id": customers["customer_id"], "part": split["part"], "segment": split["segment"]})
     means, scores, explained = [], [], []
+    models: dict[int, OutcomeModels] = {}
     folds = sum(len(np.unique(fold[each.train])) for each in rounds)
     with tqdm(total=2 * folds, desc="outcome models", leave=False) as bar:
         for each in rounds:
             train, target = each.train, each.target
-            inside, outside = fit_outcome_models(
+            fitted = cross_fit_outcomes(
                 features[train],
                 outcome[train],
                 treatment[train],
@@ -50,16 +51,22 @@ def main() -> None:
                         "round": each.number,
                     }
                 )
-                for rows, mu in ((train, inside), (target, outside))
+                for rows, mu in ((train, fitted.inside), (target, fitted.outside))
             )
             means.append(pd.concat(pieces).sort_index())
-            scored = scores_with(customers[target], pd.DataFrame(outside, columns=["mu0", "mu1"]))
+            scored = scores_with(customers[target], pd.DataFrame(fitted.outside, columns=["mu0", "mu1"]))
             scores.append(scored.to_frame().set_index(np.flatnonzero(target)))
-            residual = outcome[train] - np.where(treatment[train] == 1, inside[:, 1], inside[:, 0])
+            residual = outcome[train] - np.where(treatment[train] == 1, fitted.inside[:, 1], fitted.inside[:, 0])
             explained.append(1 - residual.var() / outcome[train].var())
+            models[each.number] = fitted.models
 
     stage.write_parquet("data/nuisance.parquet", pd.concat(means, ignore_index=True))
     stage.write_parquet("data/scores.parquet", names.join(pd.concat(scores).sort_index(), how="inner"))
+    with stage.replacing_folder("models/nuisance") as temporary:
+        for number, each_models in models.items():
+            folder = temporary / str(number)
+            folder.mkdir()
+            each_models.save(folder)
     stage.say(
         f"{sum(map(len, scores)):,} customers scored in {len(rounds)} round{'s' * (len(rounds) > 1)}; "
         f"outcome models explain {explained[-1]:.1%} out of fold"

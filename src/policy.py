@@ -15,6 +15,7 @@ import stage
 from promotions.customers import feature_names
 from promotions.economics import Economics
 from promotions.encoding import Encoder
+from promotions.evaluation.scores import Scores
 from promotions.policies import Audience, decide
 from promotions.policies.budget import Budget
 from promotions.policies.direct import DirectRules, Population
@@ -35,36 +36,39 @@ def main() -> None:
     split = read_split(ids)
     rounds, names = rounds_of(split), [*stage.learners(), ENSEMBLE]
 
-    def audiences(each: Round, learner: str, mu: dict[str, pd.DataFrame]) -> tuple[Audience, Audience]:
-        pair = []
-        for rows, means in ((each.train, mu["train"]), (each.target, mu["target"])):
-            cate = read_round(f"data/cate/{learner}.parquet", each.number, ids[rows])["cate"].to_numpy()
-            own = economics.of_customers(frame[rows])
-            pair.append(Audience(ids[rows].to_numpy(object), features[rows], cate, means["mu1"].to_numpy(), own))
-        return pair[0], pair[1]
-
-    def population(rows: NDArray[np.bool_], means: pd.DataFrame) -> Population:
-        return Population(frame.loc[rows, feature_names(frame)], features[rows], means["mu0"].to_numpy())
-
-    def gain_scores(train: pd.DataFrame, means: pd.DataFrame) -> NDArray[np.float64]:
-        profits = economics.of_customers(train).profits(scores_with(train, means).dr)
-        return np.asarray(profits[:, 1] - profits[:, 0])
+    def of_customers(rows: NDArray[np.bool_], each: Round) -> tuple[pd.DataFrame, Audience, Population, Scores]:
+        mine, matrix = frame[rows], features[rows]
+        mu = read_round("data/nuisance.parquet", each.number, mine["customer_id"])
+        known = Audience(
+            mine["customer_id"].to_numpy(object), matrix, mu["mu1"].to_numpy(), economics.of_customers(mine)
+        )
+        own = Population(mine[feature_names(frame)], matrix, mu["mu0"].to_numpy())
+        return mine, known, own, scores_with(mine, mu)
 
     encoder = Encoder.from_json(stage.read_json("models/encoder.json"))
     clusters = codes_of_clusters(frame)
     decided: list[pd.DataFrame] = []
     sentences: dict[str, str] = {}
-    with tqdm(total=len(rounds) * (len(names) + 1), desc="policies", leave=False) as bar:
-        for each in rounds:
-            mu = {
-                name: read_round("data/nuisance.parquet", each.number, ids[rows])
-                for name, rows in (("train", each.train), ("target", each.target))
+    folds = [split["fold"].to_numpy()[each.train] for each in rounds]
+    steps = sum(len(np.unique(fold)) * len(names) + 1 for fold in folds)
+    with tqdm(total=steps, desc="policies", leave=False) as bar:
+        for each, fold in zip(rounds, folds, strict=True):
+            mine, train, population, scores = of_customers(each.train, each)
+            theirs, new, audience, _ = of_customers(each.target, each)
+            cates = {
+                name: (read_cate(name, each, mine["customer_id"]), read_cate(name, each, theirs["customer_id"]))
+                for name in names
             }
-            learners = {name: audiences(each, name, mu) for name in names}
-            found = decide(learners, split["fold"].to_numpy()[each.train], weighted, budget, bar.update)
-            train, target = population(each.train, mu["train"]), population(each.target, mu["target"])
-            gain = gain_scores(frame[each.train], mu["train"])
-            own, sentences = direct.decide(train, gain, clusters[each.train], target, encoder.columns, encoder.facts)
+            found = decide(train, new, cates, fold, weighted, budget, bar.update)
+            profits = train.economics.profits(scores.dr)
+            own, sentences = direct.decide(
+                population,
+                profits[:, 1] - profits[:, 0],
+                clusters[each.train],
+                audience,
+                encoder.columns,
+                encoder.facts,
+            )
             bar.update()
             decided.append(pd.concat([found, own], axis=1).set_index(np.flatnonzero(each.target)))
     decisions = pd.concat(decided).sort_index()
@@ -72,6 +76,11 @@ def main() -> None:
     stage.write_parquet("data/policy/decisions.parquet", ids.to_frame().join(decisions, how="inner"))
     stage.write_json("metrics/rules.json", {**stage.label_of_roles(), **sentences})
     stage.say(f"{decisions.shape[1]} policies for {len(decisions):,} customers at C/R = {economics.ratio:.4g}")
+
+
+def read_cate(learner: str, each: Round, ids: "pd.Series[str]") -> NDArray[np.float64]:
+    """Effects of these customers from one round."""
+    return read_round(f"data/cate/{learner}.parquet", each.number, ids)["cate"].to_numpy()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from promotions.errors import InputError
 from promotions.validation import require_number, require_share, require_whole
@@ -84,3 +84,9 @@ def make_regressor(params: Boosting, *, binary: bool, seed: int) -> Any:
 def make_classifier(params: Boosting, *, seed: int) -> Any:
     """A classifier of a 0/1 label."""
     return lightgbm().LGBMClassifier(n_estimators=params.trees, **params.arguments(seed))
+
+
+def predict(booster: Any, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a lightgbm.Booster says of each row of ``features``, (n,), on one thread."""
+    # LightGBM refuses a table without rows.
+    return np.asarray(booster.predict(features, num_threads=1), dtype=np.float64) if len(features) else np.zeros(0)

@@ -1,17 +1,86 @@
-"""Outcome models of the two arms, cross-fitted on the training customers. Fitted once, used by learners and scores."""
+"""Outcome models of the two arms and the propensity, cross-fitted on the training customers.
 
-from collections.abc import Callable
+Fitted once, on features that are binned once; learners and scores share them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.boosting import Boosting, is_binary, make_regressor
+from promotions.binned import Binned
+from promotions.booster_files import broken, read_boosters, read_model, write_model
+from promotions.boosting import Boosting, is_binary, predict
 from promotions.errors import InputError
 from promotions.parallel import run_side_by_side
 
+ARMS = ("control", "treated")
 
-def fit_outcome_models(
+
+@dataclass(frozen=True)
+class OutcomeModels:
+    """The models behind cross-fitted outcomes: ``boosters[k]`` are those of both arms that have not seen fold k.
+
+    folds: which they are, ascending.  boosters: (control, treated) for each, lightgbm.Boosters.
+    """
+
+    folds: tuple[int, ...]
+    boosters: tuple[tuple[Any, Any], ...]
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """μ_a(x) of customers whom no model has seen, (m, 2): the mean over folds."""
+        mean = np.zeros((len(features), 2))
+        for pair in self.boosters:
+            mean += np.column_stack([predict(booster, features) for booster in pair]) / len(self.boosters)
+        return mean
+
+    def unseen(self, fold: NDArray[np.int8], chosen: NDArray[np.bool_]) -> "OutcomeModels | None":
+        """Those that learned from nobody but ``chosen`` customers; None if there is none.
+
+        Of customers from whom one fold was taken out it is that fold's pair: it alone has not seen them.
+        """
+        kept = [position for position, held in enumerate(self.folds) if chosen[fold != held].all()]
+        if not kept:
+            return None
+        return OutcomeModels(tuple(self.folds[k] for k in kept), tuple(self.boosters[k] for k in kept))
+
+    def save(self, folder: Path) -> None:
+        """Write model.json and the boosters' text to ``folder``, which exists."""
+        files = {
+            f"fold_{held}_{name}.txt": booster
+            for held, pair in zip(self.folds, self.boosters, strict=True)
+            for name, booster in zip(ARMS, pair, strict=True)
+        }
+        write_model(folder, {"kind": "outcome_models", "folds": list(self.folds)}, files)
+
+    @classmethod
+    def load(cls, folder: Path) -> "OutcomeModels":
+        """What ``save`` wrote. Raises InputError if it is another kind, incomplete or changed."""
+        document = read_model(folder, ("outcome_models",), ("folds",))
+        files, folds = read_boosters(folder, document), document["folds"]
+        names = [[f"fold_{held}_{name}.txt" for name in ARMS] for held in folds] if isinstance(folds, list) else []
+        if not names or any(name not in files for pair in names for name in pair):
+            raise broken(folder, "without the models of both arms for each of its folds")
+        return cls(tuple(int(held) for held in folds), tuple((files[zero], files[one]) for zero, one in names))
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """Cross-fitted outcome models and what they predict, column a for arm a.
+
+    inside (n, 2): training customers, each by the models that have not seen that customer.  outside (m, 2): others.
+    """
+
+    inside: NDArray[np.float64]
+    outside: NDArray[np.float64]
+    models: OutcomeModels
+
+
+def cross_fit_outcomes(
     features: NDArray[np.float64],
     outcome: NDArray[np.float64],
     treatment: NDArray[np.int8],
@@ -21,21 +90,17 @@ def fit_outcome_models(
     seed: int,
     threads: int = 1,
     progress: Callable[[], object] = lambda: None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> CrossFitted:
     """μ_a(x) = E[Y | x, T = a] for every customer from models that have not seen that customer.
 
     A training customer's prediction comes from the models of the other folds; one of ``others`` (select and final,
     which train nothing) gets the mean over all folds' models.
 
     features (n, p), outcome, treatment, fold (n,): training customers.  others (m, p).
-    Returns (n, 2) and (m, 2), column a for arm a.  progress: called after each of 2 × folds fits.
+    progress: called after each of 2 × folds fits.  Raises InputError if there is too little to fit to.
     """
     binary = is_binary(outcome)
-    folds = np.unique(fold)
-    if len(folds) < 2:
-        raise InputError(
-            f"only {len(folds)} of the folds has training customers; the experiment is too small to cross-fit"
-        )
+    folds = _folds(fold)
     fits = [(held, arm) for held in folds for arm in (0, 1)]
     for held, arm in fits:
         left = int(((fold != held) & (treatment == arm)).sum())
@@ -44,15 +109,69 @@ def fit_outcome_models(
                 f"{left} training customers with treatment = {arm} are left to fit the outcome model of fold {held}; "
                 "at least 2 are needed: the experiment is too small for split.folds and split.shares.train"
             )
+    binned = Binned(features)
 
-    def fit(held: int, arm: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def fit(held: int, arm: int) -> tuple[Any, NDArray[np.float64], NDArray[np.float64]]:
         rows = (fold != held) & (treatment == arm)
-        regressor = make_regressor(model, binary=binary, seed=seed).fit(features[rows], outcome[rows])
-        return regressor.predict(features[fold == held]), regressor.predict(others) if len(others) else np.zeros(0)
+        booster = binned.rows(rows).fit(model, outcome[rows], seed=seed, binary=binary)
+        return booster, predict(booster, features[fold == held]), predict(booster, others)
 
     inside, outside = np.empty((len(outcome), 2)), np.zeros((len(others), 2))
-    predicted = run_side_by_side([partial(fit, held, arm) for held, arm in fits], threads, progress)
-    for (held, arm), (to_held, to_others) in zip(fits, predicted, strict=True):
+    fitted = run_side_by_side([partial(fit, held, arm) for held, arm in fits], threads, progress)
+    for (held, arm), (_, to_held, to_others) in zip(fits, fitted, strict=True):
         inside[fold == held, arm] = to_held
         outside[:, arm] += to_others / len(folds)
+    boosters = [booster for booster, _, _ in fitted]
+    pairs = tuple(zip(boosters[::2], boosters[1::2], strict=True))
+    return CrossFitted(inside, outside, OutcomeModels(tuple(folds), pairs))
+
+
+def fit_propensity(
+    features: NDArray[np.float64],
+    treatment: NDArray[np.int8],
+    fold: NDArray[np.int8],
+    others: NDArray[np.float64],
+    model: Boosting,
+    seed: int,
+    threads: int = 1,
+    progress: Callable[[], object] = lambda: None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """e(x) = P(T = 1 | x) for every customer from models that have not seen that customer.
+
+    For tables whose design does not give it, and only for them: a known propensity is used as it is. Nothing is
+    clipped; who looks for overlap should see where there is none.
+
+    features (n, p), treatment, fold (n,): training customers.  others (m, p).
+    Returns (n,) and (m,), the latter the mean over folds' models.  progress: called after each fit, one a fold.
+    Raises InputError if there are less than two folds, or the other folds of one have a single arm.
+    """
+    folds = _folds(fold)
+    for held in folds:
+        arms = np.unique(treatment[fold != held])
+        if len(arms) < 2:
+            raise InputError(
+                f"all training customers outside fold {held} have treatment = {arms[0]}; a propensity model needs "
+                "both arms: the table is too small for its folds, or an arm is empty"
+            )
+    binned = Binned(features)
+
+    def fit(held: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        rows = fold != held
+        booster = binned.rows(rows).fit(model, treatment[rows], seed=seed, binary=True)
+        return predict(booster, features[~rows]), predict(booster, others)
+
+    inside, outside = np.empty(len(treatment)), np.zeros(len(others))
+    fitted = run_side_by_side([partial(fit, held) for held in folds], threads, progress)
+    for held, (to_held, to_others) in zip(folds, fitted, strict=True):
+        inside[fold == held] = to_held
+        outside += to_others / len(folds)
     return inside, outside
+
+
+def _folds(fold: NDArray[np.int8]) -> Sequence[int]:
+    folds = np.unique(fold)
+    if len(folds) < 2:
+        raise InputError(
+            f"only {len(folds)} of the folds has training customers; the experiment is too small to cross-fit"
+        )
+    return [int(held) for held in folds]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,11 @@ SMALL = {
     ("evaluate", "replicates"): 200,
     ("policy", "weighted", "trees"): 10,
     ("learners", "uplift_forest", "trees"): 4,
-    ("learners", "causal_forest", "groups"): 4,
+    ("learners", "causal_forest", "groups"): 5,
+    ("stability", "trials"): 2,
+    ("stability", "customers"): 2000,
+    ("stability", "ratios"): ["1/40"],
+    ("explain", "distilled", "trees"): 200,
     ("discount", "simulated"): {"observational": 2500, "randomised": 2000, "cutoff": 2500, "panel": 12000},
     ("discount", "effect", "forest", "trees"): 20,
     ("discount", "effect", "nuisance", "trees"): 30,
@@ -73,8 +78,9 @@ class Project:
         self.params(lambda content: [content["learners"].pop(name) for name in set(content["learners"]) - set(kept)])
         pipeline = self.folder / "dvc.yaml"
         lines = pipeline.read_text().splitlines()
-        rows = [line for line in lines if "- data/cate/" in line and "${key}" not in line]
-        gone = {line for line in rows if Path(line.split("- ")[1]).stem not in (*kept, "ensemble")}
+        always = ("ensemble", "encoder", "nuisance")
+        rows = [line for line in lines if re.search("- (data/cate|models)/", line) and "${key}" not in line]
+        gone = {line for line in rows if Path(line.split("- ")[1]).stem not in (*kept, *always)}
         pipeline.write_text("\n".join(line for line in lines if line not in gone) + "\n")
 
     def metrics(self) -> dict[str, bytes]:

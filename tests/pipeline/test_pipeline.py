@@ -49,7 +49,7 @@ def test_the_contracts_between_stages_hold(restored: Project) -> None:
         assert list(cate.columns) == ["customer_id", "cate", "round"]
         assert list(cate["customer_id"]) == list(customers["customer_id"])
         assert np.isfinite(cate["cate"]).all()
-        assert file.stem == "ensemble" or (restored.folder / "models" / file.stem / "model.joblib").is_file()
+        assert file.stem == "ensemble" or (restored.folder / "models" / file.stem / "model.json").is_file()
     assert not {"mu0", "tau", "outcome"} & set(json.loads((data / "prepared" / "roles.json").read_text())["features"])
 
 

@@ -1,11 +1,14 @@
 """Outcome models that have not seen the customer whose outcome they predict."""
 
+import lightgbm
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from promotions.boosting import Boosting
 from promotions.errors import InputError
-from promotions.nuisances import fit_outcome_models
+from promotions.learners.fitted import LinearEffect
+from promotions.nuisances import OutcomeModels, cross_fit_outcomes, fit_propensity
 
 MODEL = Boosting(trees=15, leaves=6, learning_rate=0.2, min_leaf=20)
 
@@ -14,7 +17,7 @@ def fit(experiment, fold=None, **replaced):
     n = len(experiment.outcome)
     arguments = {"outcome": experiment.outcome, "treatment": experiment.treatment, "threads": 1} | replaced
     fold = (np.arange(n) % 3).astype(np.int8) if fold is None else fold
-    return fit_outcome_models(
+    fitted = cross_fit_outcomes(
         experiment.features,
         arguments["outcome"],
         arguments["treatment"],
@@ -24,6 +27,7 @@ def fit(experiment, fold=None, **replaced):
         1,
         arguments["threads"],
     )
+    return fitted.inside, fitted.outside
 
 
 @pytest.mark.parametrize("row", [0, 17, 400])
@@ -64,10 +68,8 @@ def test_others_get_the_mean_of_all_folds_models(draw):
     twins = experiment.features.copy()
     twins[400:] = twins[:400]
     fold = np.repeat([0, 1], 400).astype(np.int8)
-    inside, outside = fit_outcome_models(
-        twins, experiment.outcome, experiment.treatment, fold, twins[:400], MODEL, 1, 1
-    )
-    np.testing.assert_allclose(outside, (inside[:400] + inside[400:]) / 2, atol=1e-12)
+    fitted = cross_fit_outcomes(twins, experiment.outcome, experiment.treatment, fold, twins[:400], MODEL, 1)
+    np.testing.assert_allclose(fitted.outside, (fitted.inside[:400] + fitted.inside[400:]) / 2, atol=1e-12)
 
 
 def test_one_and_two_threads_give_the_same_predictions(draw):
@@ -88,3 +90,133 @@ def test_an_arm_that_lives_in_one_fold_is_named(draw):
         InputError, match="0 training customers with treatment = 1 are left to fit the outcome model of fold 2"
     ):
         fit(experiment, treatment=(fold == 2).astype(np.int8))
+
+
+@pytest.fixture(scope="module")
+def fitted(draw):
+    """An experiment in three folds, its cross-fitted outcomes and those of its first 200 customers as others."""
+    experiment = draw(900, 7)
+    fold = (np.arange(900) % 3).astype(np.int8)
+    others = experiment.features[:200]
+    return (
+        experiment,
+        fold,
+        cross_fit_outcomes(experiment.features, experiment.outcome, experiment.treatment, fold, others, MODEL, 1),
+    )
+
+
+def test_predictions_and_the_models_behind_them_agree(fitted):
+    experiment, fold, found = fitted
+    inside, outside = fit(experiment, fold)
+    np.testing.assert_array_equal(found.inside, inside)
+    np.testing.assert_array_equal(found.outside, outside)
+    np.testing.assert_allclose(found.models.predict(experiment.features[:200]), outside, rtol=0, atol=1e-15)
+    for position, held in enumerate(found.models.folds):
+        for arm, booster in enumerate(found.models.boosters[position]):
+            mu = booster.predict(experiment.features[fold == held])
+            np.testing.assert_array_equal(mu, inside[fold == held, arm])
+
+
+def test_the_features_are_binned_once_for_all_models(draw, monkeypatch):
+    experiment, binned, made = draw(900, 7), [], lightgbm.Dataset.__init__
+
+    def watched(self, data, *args, **kwargs):
+        if data is not None:
+            binned.append(np.shape(data))
+        made(self, data, *args, **kwargs)
+
+    monkeypatch.setattr(lightgbm.Dataset, "__init__", watched)
+    fit(experiment, threads=2)
+    assert binned == [(900, 5)]
+
+
+def test_of_customers_without_a_fold_the_pair_is_left_that_has_not_seen_it(fitted):
+    _, fold, found = fitted
+    left = found.models.unseen(fold, fold != 1)
+    assert left.folds == (1,)
+    assert left.boosters == (found.models.boosters[1],)
+    assert found.models.unseen(fold, np.ones(900, dtype=bool)) == found.models
+    assert found.models.unseen(fold, np.arange(900) != 5) == OutcomeModels((2,), (found.models.boosters[2],))
+    assert found.models.unseen(fold, np.arange(900) > 9) is None
+
+
+def test_saved_outcome_models_predict_the_same_bytes(fitted, tmp_path):
+    experiment, _, found = fitted
+    found.models.save(tmp_path)
+    loaded = OutcomeModels.load(tmp_path)
+    assert loaded.folds == (0, 1, 2)
+    expected = found.models.predict(experiment.features)
+    assert loaded.predict(experiment.features).tobytes() == expected.tobytes()
+    assert {file.suffix for file in tmp_path.iterdir()} == {".json", ".txt"}
+
+
+def test_outcome_models_that_are_something_else_are_refused(fitted, tmp_path):
+    with pytest.raises(InputError, match=r"no file at '.*model\.json'"):
+        OutcomeModels.load(tmp_path)
+    LinearEffect(0.0, np.zeros(1), np.zeros(1), np.ones(1), 3.0).save(tmp_path)
+    with pytest.raises(InputError, match="of the kind 'linear', not outcome_models"):
+        OutcomeModels.load(tmp_path)
+    fitted[2].models.save(tmp_path)
+    text = (tmp_path / "model.json").read_text()
+    for folds in ("[]", "[0, 1, 7]", "3", '["../0"]', "[[0]]"):
+        (tmp_path / "model.json").write_text(text.replace("[\n    0,\n    1,\n    2\n  ]", folds))
+        with pytest.raises(InputError, match="without the models of both arms for each of its folds"):
+            OutcomeModels.load(tmp_path)
+
+
+def logistic_design(n, seed):
+    """Five normal features; the chance of treatment is logistic in two of them."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, 5))
+    propensity = expit(0.8 * features[:, 0] - 0.5 * features[:, 3])
+    return features, propensity, (rng.random(n) < propensity).astype(np.int8), (np.arange(n) % 4).astype(np.int8)
+
+
+PROPENSITY = Boosting(trees=60, leaves=6, learning_rate=0.1, min_leaf=100)
+
+
+def test_the_propensity_of_a_logistic_design_is_found_and_calibrated():
+    features, propensity, treatment, fold = logistic_design(12_000, 1)
+    new, true_of_new, _, _ = logistic_design(3_000, 2)
+    inside, outside = fit_propensity(features, treatment, fold, new, PROPENSITY, 1)
+    assert np.abs(inside - propensity).mean() < 0.04
+    assert np.abs(outside - true_of_new).mean() < 0.035
+    # In each tenth by the estimate as many are treated as it says, within three and a half standard errors.
+    tenth = np.argsort(np.argsort(inside)) * 10 // len(inside)
+    for number in range(10):
+        said, treated = inside[tenth == number], treatment[tenth == number]
+        error = np.sqrt((said * (1 - said)).sum()) / len(said)
+        assert abs(treated.mean() - said.mean()) < 3.5 * error
+    slope = np.cov(inside, treatment)[0, 1] / inside.var()
+    assert slope == pytest.approx(1, abs=0.08)
+
+
+def test_a_customers_propensity_does_not_depend_on_that_customers_treatment():
+    features, _, treatment, fold = logistic_design(1200, 3)
+    changed = treatment.copy()
+    changed[17] = 1 - changed[17]
+    before, after = (
+        fit_propensity(features, each, fold, features[:0], PROPENSITY, 1)[0] for each in (treatment, changed)
+    )
+    np.testing.assert_array_equal(after[fold == fold[17]], before[fold == fold[17]])
+    assert (after != before).any()
+
+
+def test_propensities_do_not_depend_on_threads_and_count_their_fits():
+    features, _, treatment, fold = logistic_design(1200, 4)
+    fits = []
+    runs = [
+        fit_propensity(features, treatment, fold, features[:50], PROPENSITY, 1, threads, lambda: fits.append(1))
+        for threads in (1, 2)
+    ]
+    assert len(fits) == 8
+    for one, two in zip(*runs, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_propensity_needs_two_folds_and_two_arms():
+    features, _, treatment, fold = logistic_design(200, 5)
+    with pytest.raises(InputError, match="only 1 of the folds"):
+        fit_propensity(features, treatment, np.zeros(200, np.int8), features, PROPENSITY, 1)
+    with pytest.raises(InputError, match="all training customers outside fold 1 have treatment = 0"):
+        fit_propensity(features, (fold == 1).astype(np.int8), fold, features, PROPENSITY, 1)

@@ -35,15 +35,17 @@ def policy_metrics(value: PolicyValue) -> dict[str, float]:
 
 def headline(
     champion: str,
+    learner: str,
     value: PolicyValue,
     n_final: int,
     treat: NDArray[np.bool_],
     economics: Economics,
     truth: Truth | None,
 ) -> dict[str, float | int | str]:
-    """metrics/headline.json: what the champion earns, and over what."""
+    """metrics/headline.json: what the champion earns, and over what. learner: whose effects are shown beside it."""
     metrics: dict[str, float | int | str] = {
         "champion": champion,
+        "learner": learner,
         "profit_per_customer": value.dr.value,
         "profit_ci_low": value.dr.ci_low,
         "profit_ci_high": value.dr.ci_high,

@@ -3,16 +3,17 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from promotions.errors import InputError
+from promotions.learners.causal_forest import CausalForest
 from promotions.learners.data import Training
 from promotions.learners.double_ml import DoubleML
 from promotions.learners.dr_learner import DRLearner
-from promotions.learners.forest import HonestForest
 from promotions.learners.meta import SLearner, TLearner, XLearner
 from promotions.learners.r_learner import RLearner
 from promotions.learners.transformed_outcome import TransformedOutcome
@@ -21,7 +22,11 @@ from promotions.parallel import run_side_by_side
 
 
 class Learner(Protocol):
-    """Estimates the conditional average treatment effect τ(x) = E[Y(1) − Y(0) | x]."""
+    """Estimates the conditional average treatment effect τ(x) = E[Y(1) − Y(0) | x].
+
+    One may also say ``cross_fits_itself = True``. After ``fit`` it then has ``out_of_fold_``, (n,): the effect of each
+    training customer from what has not seen that customer's outcome, such as the trees that were grown without it.
+    """
 
     def fit(self, train: Training) -> "Learner":
         """Learn from one experiment's training customers."""
@@ -29,6 +34,10 @@ class Learner(Protocol):
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """τ̂(x) for each row of ``features``, (n,)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what was learned into ``folder``, which exists, as text that holds no code."""
         ...
 
 
@@ -40,7 +49,7 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "dr_learner": DRLearner,
     "r_learner": RLearner,
     "double_ml": DoubleML,
-    "causal_forest": HonestForest,
+    "causal_forest": CausalForest,
     "transformed_outcome": TransformedOutcome,
     "uplift_forest": UpliftForest,
 }
@@ -51,15 +60,23 @@ def make_learner(name: str, params: Mapping[str, Any] | None, seed: int) -> Lear
     if name not in LEARNERS:
         raise InputError(f"learners.{name} is unknown; it is one of {', '.join(LEARNERS)}")
     factory = LEARNERS[name]
-    known = [key for key in inspect.signature(factory).parameters if key != "seed"]
+    parameters = {key: each for key, each in inspect.signature(factory).parameters.items() if key != "seed"}
+    known = list(parameters)
     given = {} if params is None else params
     if not isinstance(given, Mapping):
         raise InputError(f"learners.{name}: expected the keys {', '.join(known)}, got {given!r}")
     wrong = [f"{key} is unknown" for key in given if key not in known]
-    wrong += [f"{key} is missing" for key in known if key not in given]
+    wrong += [
+        f"{key} is missing" for key in known if key not in given and parameters[key].default is inspect.Parameter.empty
+    ]
     if wrong:
         raise InputError(f"learners.{name}.{wrong[0]}; the keys of learners.{name} are {', '.join(known)}")
     return factory(**given, seed=seed)
+
+
+def count_fits(learner: Learner, folds: int) -> int:
+    """How many fits ``cross_fit`` asks of a learner: one without each fold and one to all, or the latter alone."""
+    return 1 if _cross_fits_itself(learner) else folds + 1
 
 
 def cross_fit(
@@ -67,21 +84,34 @@ def cross_fit(
 ) -> tuple[NDArray[np.float64], Learner]:
     """Out-of-fold predictions on the training customers, and the learner fitted to all of them.
 
-    make: an unfitted learner.  threads: fits side by side.  progress: called after each fit (folds + 1 of them).
+    All fits share the bins and the outcome models of ``train``; what they hold of a fold is given, what they learn is
+    learned from the others.
+    make: an unfitted learner.  threads: fits side by side.  progress: called after each fit, see ``count_fits``.
     Returns ((n,), learner).
     """
+    learner = make()
+    if _cross_fits_itself(learner):
+        fitted_to_all = learner.fit(train)
+        progress()
+        return np.asarray(getattr(fitted_to_all, "out_of_fold_"), dtype=np.float64), fitted_to_all  # noqa: B009
     held_out = [train.fold == fold for fold in np.unique(train.fold)]
+    # Made here, so that no two fits make them at once.
+    _ = train.binned, train.binned_with_treatment
 
     def without(held: NDArray[np.bool_]) -> Learner:
         return make().fit(train.rows(~held))
 
-    nobody = np.zeros(len(train.fold), dtype=bool)
     # The largest fit first: it should not be the one that is waited for.
-    fitted = run_side_by_side([partial(without, held) for held in (nobody, *held_out)], threads, progress)
+    fits = [partial(learner.fit, train), *(partial(without, held) for held in held_out)]
+    fitted = run_side_by_side(fits, threads, progress)
     predictions = np.empty(len(train.outcome))
-    for held, learner in zip(held_out, fitted[1:], strict=True):
-        predictions[held] = learner.predict(train.features[held])
+    for held, other in zip(held_out, fitted[1:], strict=True):
+        predictions[held] = other.predict(train.features[held])
     return predictions, fitted[0]
 
 
-__all__ = ["LEARNERS", "Learner", "Training", "cross_fit", "make_learner"]
+def _cross_fits_itself(learner: Learner) -> bool:
+    return bool(getattr(learner, "cross_fits_itself", False))
+
+
+__all__ = ["LEARNERS", "Learner", "Training", "count_fits", "cross_fit", "make_learner"]

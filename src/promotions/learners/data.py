@@ -1,11 +1,14 @@
 """What a learner is fitted to."""
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from promotions.binned import Binned
 from promotions.errors import InputError
+from promotions.nuisances import OutcomeModels
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class Training:
 
     features (n, p) without NaN; treatment 0/1; propensity: the design's P(T=1); mu0, mu1: outcome models of the two
     arms, each customer's from models that have not seen that customer; fold: 0 … K − 1; cluster: code of the unit that
-    is never divided.
+    is never divided; outcome_models: those behind mu0 and mu1, if a learner is to predict with them.
     """
 
     features: NDArray[np.float64]
@@ -25,6 +28,7 @@ class Training:
     mu1: NDArray[np.float64]
     fold: NDArray[np.int8]
     cluster: NDArray[np.intp]
+    outcome_models: OutcomeModels | None = None
 
     def __post_init__(self) -> None:
         """An arm without customers cannot be learned from."""
@@ -36,8 +40,24 @@ class Training:
                 )
 
     def rows(self, chosen: NDArray[np.bool_]) -> "Training":
-        """The chosen customers."""
-        return Training(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+        """The chosen customers, binned as they are here, and the outcome models that learned from nobody else."""
+        models = self.outcome_models.unseen(self.fold, chosen) if self.outcome_models else None
+        arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "outcome_models"}
+        part = Training(**{name: array[chosen] for name, array in arrays.items()}, outcome_models=models)
+        # What a cached property would find out anew by binning again.
+        vars(part)["binned"] = self.binned.rows(chosen)
+        vars(part)["binned_with_treatment"] = self.binned_with_treatment.rows(chosen)
+        return part
+
+    @cached_property
+    def binned(self) -> Binned:
+        """The features, binned once for every model that is fitted to these customers or to ``rows`` of them."""
+        return Binned(self.features)
+
+    @cached_property
+    def binned_with_treatment(self) -> Binned:
+        """Likewise, with the treatment as a last column."""
+        return Binned(self.features, self.treatment)
 
     @property
     def marginal(self) -> NDArray[np.float64]:

@@ -1,44 +1,48 @@
 """Double machine learning with a linear effect, τ(x) = θ₀ + θ·x. Source: Chernozhukov et al. (2018)."""
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.preprocessing import StandardScaler
 
-from promotions.errors import InputError
+from promotions.learners import econml_bridge
+from promotions.learners.base import SHARED, EffectLearner, choose_backend
 from promotions.learners.data import Training
-from promotions.learners.econml_bridge import DesignPropensity, MarginalOutcome, columns_of
+from promotions.learners.fitted import LinearEffect, standardise
+from promotions.validation import require_number
 
 
-class DoubleML:
-    """econml's LinearDML with the cross-fitted outcome model and the design's propensity.
+def linear_effect(train: Training, winsorize: float) -> LinearEffect:
+    """Least squares of Y − m on (T − e)·(1, z), z the standardised features; without a unique one, the shortest.
+
+    A feature that does not vary gets the scale 1.
+    """
+    mean, scale = train.features.mean(axis=0), train.features.std(axis=0)
+    # A mean of equal numbers may be off by a rounding, which leaves a scale of the size of one.
+    scale[scale <= 10 * np.finfo(float).eps * np.abs(mean)] = 1.0
+    treatment = train.treatment - train.propensity
+    products = np.empty((len(treatment), len(mean) + 2))
+    products[:, 0] = treatment
+    products[:, 1:-1] = standardise(train.features, mean, scale, winsorize) * treatment[:, None]
+    products[:, -1] = train.outcome - train.marginal
+    # The triangle has the same normal equations as all rows, without squaring what is nearly collinear.
+    triangle = np.asarray(np.linalg.qr(products, mode="r"))
+    coefficients = np.linalg.lstsq(triangle[:, :-1], triangle[:, -1], rcond=None)[0]
+    return LinearEffect(float(coefficients[0]), coefficients[1:], mean, scale, winsorize)
+
+
+class DoubleML(EffectLearner):
+    """See ``linear_effect``.
 
     Features are standardised and cut off at ``winsorize`` standard deviations: a line fitted to the bulk says nothing
     of the far tail of, say, spending, and would otherwise take its largest effects from there.
     """
 
-    def __init__(self, winsorize: float, *, seed: int) -> None:
-        if isinstance(winsorize, bool) or not isinstance(winsorize, (int, float)) or not winsorize > 0:
-            raise InputError(f"learners.double_ml.winsorize: expected standard deviations above 0, got {winsorize!r}")
-        self.winsorize = float(winsorize)
+    def __init__(self, winsorize: float, backend: str = SHARED, *, seed: int) -> None:
+        key = "learners.double_ml"
+        number = require_number(winsorize, f"{key}.winsorize", 0, low_open=True, noun="number of standard deviations")
+        self.winsorize = float(number)
+        self.estimate = choose_backend(backend, linear_effect, econml_bridge.linear_effect, key)
         self.seed = seed
 
     def fit(self, train: Training) -> "DoubleML":
         """See ``Learner``."""
-        from econml.dml import LinearDML
-
-        self.scaler_ = StandardScaler().fit(train.features)
-        self.estimator_ = LinearDML(
-            model_y=MarginalOutcome(),
-            model_t=DesignPropensity(),
-            discrete_treatment=True,
-            cv=2,
-            random_state=self.seed,
-        ).fit(train.outcome, train.treatment, X=self._scaled(train.features), W=columns_of(train), inference=None)
+        self.effect_ = self.estimate(train, self.winsorize)
         return self
-
-    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See ``Learner``."""
-        return np.ravel(self.estimator_.effect(self._scaled(features)))
-
-    def _scaled(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.clip(self.scaler_.transform(features), -self.winsorize, self.winsorize)

@@ -3,29 +3,30 @@
 from collections.abc import Mapping
 from typing import Any
 
-from promotions.boosting import Boosting, make_regressor
+from promotions.boosting import Boosting
+from promotions.evaluation.scores import make_scores
+from promotions.learners import econml_bridge
+from promotions.learners.base import SHARED, EffectLearner, choose_backend
 from promotions.learners.data import Training
-from promotions.learners.econml_bridge import ArmOutcome, DesignPropensity, EconmlLearner, columns_of
+from promotions.learners.fitted import Part, TreeSum
 
 
-class DRLearner(EconmlLearner):
-    """econml's DRLearner with the cross-fitted outcome models, the design's propensity and a LightGBM final model."""
+def dr_effect(train: Training, effect: Boosting, seed: int) -> TreeSum:
+    """The regression of Γ₁ − Γ₀ on x, Γ_a = μ_a(x) + 1{T=a}(Y − μ_a(x))/e_a, with the design's e as it is."""
+    scores = make_scores(train.outcome, train.treatment, train.propensity, train.mu0, train.mu1)
+    return TreeSum((Part(1.0, train.binned.fit(effect, scores.effect, seed=seed)),))
 
-    def __init__(self, effect: Mapping[str, Any], *, seed: int) -> None:
-        self.effect = Boosting.from_params(effect, "learners.dr_learner.effect")
+
+class DRLearner(EffectLearner):
+    """See ``dr_effect``."""
+
+    def __init__(self, effect: Mapping[str, Any], backend: str = SHARED, *, seed: int) -> None:
+        key = "learners.dr_learner"
+        self.effect = Boosting.from_params(effect, f"{key}.effect")
+        self.estimate = choose_backend(backend, dr_effect, econml_bridge.dr_effect, key)
         self.seed = seed
 
     def fit(self, train: Training) -> "DRLearner":
         """See ``Learner``."""
-        from econml.dr import DRLearner as Estimator
-
-        self.estimator_ = Estimator(
-            model_propensity=DesignPropensity(),
-            model_regression=ArmOutcome(),
-            model_final=make_regressor(self.effect, binary=False, seed=self.seed),
-            # econml trims propensities below this; the design's are used as they are.
-            min_propensity=0,
-            cv=2,
-            random_state=self.seed,
-        ).fit(train.outcome, train.treatment, X=train.features, W=columns_of(train))
+        self.effect_ = self.estimate(train, self.effect, self.seed)
         return self

@@ -3,28 +3,30 @@
 from collections.abc import Mapping
 from typing import Any
 
-from promotions.boosting import Boosting, make_regressor
+from promotions.boosting import Boosting
+from promotions.learners import econml_bridge
+from promotions.learners.base import SHARED, EffectLearner, choose_backend
 from promotions.learners.data import Training
-from promotions.learners.econml_bridge import DesignPropensity, EconmlLearner, MarginalOutcome, columns_of
+from promotions.learners.fitted import Part, TreeSum
 
 
-class RLearner(EconmlLearner):
-    """econml's NonParamDML with the cross-fitted outcome model, the design's propensity and a LightGBM final model."""
+def r_effect(train: Training, effect: Boosting, seed: int) -> TreeSum:
+    """The regression of (Y − m)/(T − e) on x with weights (T − e)², which is the R-loss written out."""
+    treatment = train.treatment - train.propensity
+    booster = train.binned.fit(effect, (train.outcome - train.marginal) / treatment, weight=treatment**2, seed=seed)
+    return TreeSum((Part(1.0, booster),))
 
-    def __init__(self, effect: Mapping[str, Any], *, seed: int) -> None:
-        self.effect = Boosting.from_params(effect, "learners.r_learner.effect")
+
+class RLearner(EffectLearner):
+    """See ``r_effect``."""
+
+    def __init__(self, effect: Mapping[str, Any], backend: str = SHARED, *, seed: int) -> None:
+        key = "learners.r_learner"
+        self.effect = Boosting.from_params(effect, f"{key}.effect")
+        self.estimate = choose_backend(backend, r_effect, econml_bridge.r_effect, key)
         self.seed = seed
 
     def fit(self, train: Training) -> "RLearner":
         """See ``Learner``."""
-        from econml.dml import NonParamDML
-
-        self.estimator_ = NonParamDML(
-            model_y=MarginalOutcome(),
-            model_t=DesignPropensity(),
-            model_final=make_regressor(self.effect, binary=False, seed=self.seed),
-            discrete_treatment=True,
-            cv=2,
-            random_state=self.seed,
-        ).fit(train.outcome, train.treatment, X=train.features, W=columns_of(train))
+        self.effect_ = self.estimate(train, self.effect, self.seed)
         return self

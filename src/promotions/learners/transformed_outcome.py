@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from promotions.boosting import Boosting, make_regressor
+from promotions.boosting import Boosting
+from promotions.learners.base import EffectLearner
 from promotions.learners.data import Training
+from promotions.learners.fitted import Part, TreeSum
 
 
-class TransformedOutcome:
+class TransformedOutcome(EffectLearner):
     """One LightGBM regression; the simplest learner and the noisiest, for comparison."""
 
     def __init__(self, effect: Mapping[str, Any], *, seed: int) -> None:
@@ -21,10 +20,5 @@ class TransformedOutcome:
         """See ``Learner``."""
         propensity = train.propensity
         transformed = train.outcome * (train.treatment - propensity) / (propensity * (1 - propensity))
-        self.model_ = make_regressor(self.effect, binary=False, seed=self.seed)
-        self.model_.fit(train.features, transformed)
+        self.effect_ = TreeSum((Part(1.0, train.binned.fit(self.effect, transformed, seed=self.seed)),))
         return self
-
-    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See ``Learner``."""
-        return np.asarray(self.model_.predict(features))

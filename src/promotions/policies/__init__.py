@@ -1,6 +1,6 @@
 """Rules that turn estimated effects into decisions: one entry a rule, each 0/1 a customer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,43 +16,44 @@ from promotions.policies.weighted import WeightedClassifier
 
 @dataclass(frozen=True)
 class Audience:
-    """What a rule sees of n customers: ids, features (n, p), cate and treated_outcome μ₁(x) (n,), their economics."""
+    """What a rule sees of n customers, effects apart: ids, features (n, p), treated_outcome μ₁(x) (n,), economics."""
 
     ids: NDArray[np.object_]
     features: NDArray[np.float64]
-    cate: NDArray[np.float64]
     treated_outcome: NDArray[np.float64]
     economics: Economics
 
-    @property
-    def gain(self) -> NDArray[np.float64]:
-        """Expected profit of treating over not treating."""
-        return self.economics.expected_gain(self.cate, self.treated_outcome)
+    def gain(self, cate: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Expected profit of treating over not treating, (n,)."""
+        return self.economics.expected_gain(cate, self.treated_outcome)
 
 
 def decide(
-    learners: dict[str, tuple[Audience, Audience]],
+    train: Audience,
+    new: Audience,
+    cates: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
     fold: NDArray[np.int8],
     weighted: WeightedClassifier,
     budget: Budget,
     progress: Callable[[], Any] = lambda: None,
 ) -> pd.DataFrame:
-    """Decisions of every rule of every learner, and of the two constants.
+    """Decisions of every rule of every learner on the customers ``new``, and of the two constants.
 
-    learners: by name, training customers with *out-of-fold* effects, and the customers to decide on.
-    fold: (n,) folds of the training customers.  Returns 0/1 columns treat_all, treat_none, ``<rule>.<learner>``; the
-    rule ``budget`` only if there is one.
+    cates: by learner, the *out-of-fold* effects of those who train and the effects of ``new``.  fold: (n,) folds of the
+    training customers.  progress: see ``WeightedClassifier.decide_each``.
+    Returns 0/1 columns treat_all, treat_none, ``<rule>.<learner>``; the rule ``budget`` only if there is one.
     """
-    targets = next(iter(learners.values()))[1]
+    gains = np.column_stack([train.gain(own) for own, _ in cates.values()])
+    classified = weighted.decide_each(train.features, gains, fold, new.features, progress)
     columns = {
-        "treat_all": np.ones(len(targets.cate), dtype=np.int8),
-        "treat_none": np.zeros(len(targets.cate), dtype=np.int8),
+        "treat_all": np.ones(len(new.ids), dtype=np.int8),
+        "treat_none": np.zeros(len(new.ids), dtype=np.int8),
     }
-    for name, (train, new) in learners.items():
-        columns[f"threshold.{name}"] = threshold(new.gain).astype(np.int8)
-        columns[f"weighted.{name}"] = weighted.decide(train.features, train.gain, fold, new.features).astype(np.int8)
+    for (name, (_, cate)), by_classifier in zip(cates.items(), classified.T, strict=True):
+        gain = new.gain(cate)
+        columns[f"threshold.{name}"] = threshold(gain).astype(np.int8)
+        columns[f"weighted.{name}"] = by_classifier.astype(np.int8)
         if budget.limits:
             charge = new.economics.expected_charge(new.treated_outcome)
-            columns[f"budget.{name}"] = budget.decide(new.gain, charge, new.ids).astype(np.int8)
-        progress()
+            columns[f"budget.{name}"] = budget.decide(gain, charge, new.ids).astype(np.int8)
     return pd.DataFrame(columns)

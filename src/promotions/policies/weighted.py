@@ -4,7 +4,7 @@ Maximising Σ gain_i·π(x_i) over rules π is classification of the label 1{gai
 (2003); Beygelzimer & Langford (2009). It may pool customers whose effects are noise one by one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from promotions.binned import BINNING, Binned
 from promotions.boosting import Boosting, lightgbm
 from promotions.errors import InputError
 from promotions.parallel import run_side_by_side
+
+# Customers who judge how large a classifier should be.
+JUDGES = 20_000
 
 
 @dataclass(frozen=True)
@@ -54,51 +58,102 @@ class WeightedClassifier:
         the classifier to imitate their noise); fold (n,); targets (m, p).  Returns (m,).
         If every gain has one sign there is nothing to tell apart: all targets get that decision.
         """
+        return self.decide_each(features, gain[:, None], fold, targets)[:, 0]
+
+    def decide_each(
+        self,
+        features: NDArray[np.float64],
+        gains: NDArray[np.float64],
+        fold: NDArray[np.int8],
+        targets: NDArray[np.float64],
+        progress: Callable[[], object] = lambda: None,
+    ) -> NDArray[np.bool_]:
+        """``decide`` for each of k gains of the same customers, say at k costs: binned once, fitted side by side.
+
+        gains (n, k).  progress: called k times a fold.  Returns (m, k), column for column what ``decide`` returns.
+        """
+        decisions = np.empty((len(targets), gains.shape[1]), dtype=bool)
+        labels = gains >= 0
+        same = labels.all(axis=0) | ~labels.any(axis=0) | ~gains.any(axis=0)
+        decisions[:, same] = labels[0, same]
+        held_out = _judges(fold)
+        # Those that need no judging count as done.
+        for _ in range(len(np.unique(fold)) * gains.shape[1] - len(held_out) * int((~same).sum())):
+            progress()
+        told_apart = np.flatnonzero(~same).tolist()
+        if not told_apart:
+            return decisions
+        binned = Binned(features)
+        everybody = np.ones(len(fold), dtype=bool)
+
+        def learn(column: int, rows: NDArray[np.bool_]) -> Any:
+            # Weights are scaled to a mean of 1 over all customers, which the penalty l2 supposes.
+            weight = np.abs(gains[:, column])
+            weight = weight / weight.mean()
+            return binned.rows(rows).dataset(labels[rows, column], weight[rows])
+
+        def right_after_each_tree(column: int, held: NDArray[np.bool_]) -> NDArray[np.float64]:
+            learning, judging = learn(column, ~held), learn(column, held)
+            return np.stack([self._right_after_each_tree(leaves, learning, judging) for leaves in self.leaves])
+
+        def fit_and_decide(column: int, trees: int, leaves: int) -> NDArray[np.bool_]:
+            booster = lightgbm().train(self._parameters(leaves), learn(column, everybody), trees)
+            return np.asarray(booster.predict(targets, raw_score=True, num_threads=1) >= 0)
+
+        tries = [partial(right_after_each_tree, column, held) for column in told_apart for held in held_out]
+        tried = np.reshape(
+            run_side_by_side(tries, self.threads, progress),
+            (len(told_apart), len(held_out), len(self.leaves), self.base.trees),
+        )
+        # Added fold by fold: a sum in another order could break a tie in another way.
+        sizes = [self._best_size(right) for right in tried.sum(axis=1)]
+        fits = [partial(fit_and_decide, column, *size) for column, size in zip(told_apart, sizes, strict=True)]
+        decisions[:, told_apart] = np.column_stack(run_side_by_side(fits, self.threads))
+        return decisions
+
+    def _right_after_each_tree(self, leaves: int, learning: Any, judging: Any) -> NDArray[np.float64]:
+        """Weight of the rightly labelled among those held out, after each tree."""
         lgb = lightgbm()
-        label, weight = gain >= 0, np.abs(gain)
-        if label.all() or not label.any() or not weight.any():
-            return np.full(len(targets), bool(label[0]))
-        # Binned once; folds are views of the same bins. Weights are scaled to mean 1, which the penalty l2 supposes.
-        shared = {**self._parameters(self.leaves[0]), "feature_pre_filter": False}
-        weight = weight / weight.mean()
-        binned = lgb.Dataset(
-            features, label.astype(float), weight=weight, params=shared, free_raw_data=False
-        ).construct()
-        held_out = [fold == held for held in np.unique(fold)]
-        views = [tuple(binned.subset(np.flatnonzero(rows)).construct() for rows in (~held, held)) for held in held_out]
+        history: dict[str, dict[str, list[float]]] = {}
+        lgb.train(
+            self._parameters(leaves),
+            learning,
+            self.base.trees,
+            valid_sets=[judging],
+            feval=_weight_of_right,
+            callbacks=[lgb.record_evaluation(history)],
+        )
+        right = next(iter(history.values()))["right"]
+        # LightGBM stops when no leaf can be split further: more trees would change nothing.
+        return np.pad(right, (0, self.base.trees - len(right)), mode="edge")
 
-        def right_after_each_tree(leaves: int, learning: Any, judging: Any) -> NDArray[np.float64]:
-            history: dict[str, dict[str, list[float]]] = {}
-            lgb.train(
-                self._parameters(leaves),
-                learning,
-                self.base.trees,
-                valid_sets=[judging],
-                feval=_weight_of_right,
-                callbacks=[lgb.record_evaluation(history)],
-            )
-            right = next(iter(history.values()))["right"]
-            # LightGBM stops when no leaf can be split further: more trees would change nothing.
-            return np.pad(right, (0, self.base.trees - len(right)), mode="edge")
-
-        tries = [partial(right_after_each_tree, leaves, *view) for leaves in self.leaves for view in views]
-        right = np.reshape(run_side_by_side(tries, self.threads), (len(self.leaves), len(views), -1)).sum(axis=1)
+    def _best_size(self, right: NDArray[np.float64]) -> tuple[int, int]:
+        """Trees and leaves with the highest score; of equal scores the smaller model. right: (candidates, trees)."""
         scores = {
             (trees, leaves): score
             for leaves, after_each in zip(self.leaves, right, strict=True)
             for trees, score in enumerate(after_each, start=1)
         }
-        # Of equal scores the smaller model.
-        trees, leaves = min(scores, key=lambda size: (-round(scores[size], 9), size[0] * size[1]))
-        booster = lgb.train(self._parameters(leaves), binned, trees)
-        return np.asarray(booster.predict(targets, raw_score=True, num_threads=1) >= 0)
+        return min(scores, key=lambda size: (-round(scores[size], 9), size[0] * size[1]))
 
     def _parameters(self, leaves: int) -> dict[str, Any]:
         chosen = replace(self.base, leaves=leaves)
-        return {"objective": "binary", "metric": "None", **chosen.arguments(self.seed)}
+        return {"objective": "binary", "metric": "None", **chosen.arguments(self.seed), **BINNING}
+
+
+def _judges(fold: NDArray[np.int8]) -> list[NDArray[np.bool_]]:
+    """The folds that are held out to judge sizes, as masks (n,): one after the other until ``JUDGES`` are in them.
+
+    At least two: with very many customers more folds would only cost time.
+    """
+    held_out = [fold == held for held in np.unique(fold)]
+    reached = np.cumsum([held.sum() for held in held_out])
+    return held_out[: max(2, int(np.searchsorted(reached, JUDGES)) + 1)]
 
 
 def _weight_of_right(predicted: NDArray[np.float64], data: Any) -> tuple[str, float, bool]:
     """Weight of the rightly labelled customers; more is better."""
     right = (predicted >= 0.5) == (data.get_label() > 0.5)
-    return "right", float(data.get_weight()[right].sum()), True
+    weight = data.get_weight()
+    # LightGBM forgets weights that are all 1.
+    return "right", float(right.sum() if weight is None else weight[right].sum()), True

@@ -59,7 +59,7 @@ def test_the_truth_keeps_the_effect_of_each_customer(experiment, truth):
 def test_the_headlines_regret_is_what_the_oracle_earns_more(experiment, truth, values):
     helped, random = (experiment.features[:, column] > 0 for column in (0, 4))
     best, other = (
-        headline(name, values[name], 2000, treat, ECONOMICS, truth)
+        headline(name, "s_learner", values[name], 2000, treat, ECONOMICS, truth)
         for name, treat in (("helped", helped), ("random", random))
     )
     assert best["regret_per_customer"] == pytest.approx(0, abs=1e-12)
@@ -69,7 +69,7 @@ def test_the_headlines_regret_is_what_the_oracle_earns_more(experiment, truth, v
 
 
 def test_without_a_truth_the_headline_claims_none(values):
-    metrics = headline("helped", values["helped"], 2000, np.ones(2000, bool), ECONOMICS, None)
+    metrics = headline("helped", "s_learner", values["helped"], 2000, np.ones(2000, bool), ECONOMICS, None)
     assert not [name for name in metrics if "true" in name or "oracle" in name or "regret" in name]
 
 

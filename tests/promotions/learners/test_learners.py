@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import lightgbm
 import numpy as np
 import pytest
 
+from promotions.binned import Binned
 from promotions.boosting import Boosting, make_regressor
 from promotions.errors import InputError
-from promotions.learners import LEARNERS, Training, cross_fit, make_learner
+from promotions.learners import LEARNERS, Training, count_fits, cross_fit, make_learner
+from promotions.learners.fitted import Blend, TreeSum, load_effect
+from promotions.nuisances import cross_fit_outcomes, fit_propensity
 
 SMALL = {
     "trees": 40,
@@ -26,7 +30,8 @@ PARAMS = {
     "r_learner": {"effect": SMALL},
     "double_ml": {"winsorize": 3},
     "causal_forest": {
-        "groups": 4, "trees_per_group": 5, "leaves": 8, "min_leaf": 50, "row_share": 0.8, "feature_share": 1.0,
+        "groups": 8, "sequences": 2, "trees": 10, "leaves": 8, "min_leaf": 50, "learning_rate": 0.1,
+        "measuring_rate": 0.1, "held_out": 0.25, "calibrate": True,
     },
     "transformed_outcome": {"effect": SMALL},
     "uplift_forest": {"trees": 10, "depth": 4, "min_leaf": 60, "feature_share": 0.8, "criterion": "KL"},
@@ -36,6 +41,9 @@ BOOSTED = {
     "transformed_outcome": "effect",
 }  # fmt: skip
 every_learner = pytest.mark.parametrize("name", LEARNERS)
+every_refitted_learner = pytest.mark.parametrize(
+    "name", [name for name, factory in LEARNERS.items() if not getattr(factory, "cross_fits_itself", False)]
+)
 
 
 def make(name, seed=1):
@@ -46,9 +54,14 @@ def small_regressor(binary=False):
     return make_regressor(Boosting(**SMALL), binary=binary, seed=1)
 
 
+def gridded(experiment):
+    """Few values a feature, each of them frequent: then bins are the same, whichever customers they are made of."""
+    return replace(experiment, features=np.round(np.clip(experiment.features, -1.6, 1.6), 1))
+
+
 @pytest.fixture(scope="module")
 def experiment(draw):
-    return draw(4000, 11, varying=True)
+    return gridded(draw(4000, 11, varying=True))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +97,7 @@ def test_the_same_seed_gives_the_same_bytes_one_fit_at_a_time_and_two_side_by_si
     assert len({learner.predict(new.features).tobytes() for _, learner in runs for _ in range(8)}) == 1
 
 
-@every_learner
+@every_refitted_learner
 def test_a_folds_predictions_do_not_depend_on_its_outcomes(draw, name):
     """For given outcome models; those depend on the other folds' outcomes alone, see test_nuisances."""
     experiment = draw(1200, 14)
@@ -124,6 +137,147 @@ def test_cross_fitting_counts_its_fits_and_returns_the_learner_of_all_customers(
     np.testing.assert_array_equal(fitted.predict(new.features), expected)
 
 
+class KnowsItself:
+    """A learner that needs no refits: the effect is the mean score of the others."""
+
+    cross_fits_itself = True
+
+    def fit(self, train):
+        scores = train.outcome * np.where(train.treatment == 1, 1 / train.propensity, -1 / (1 - train.propensity))
+        self.mean_ = scores.mean()
+        self.out_of_fold_ = (scores.sum() - scores) / (len(scores) - 1)
+        return self
+
+    def predict(self, features):
+        return np.full(len(features), self.mean_)
+
+    def save(self, folder):
+        (folder / "mean.txt").write_text(repr(self.mean_))
+
+
+def test_a_learner_that_knows_its_effects_out_of_fold_is_fitted_once(draw):
+    train, fits = draw(400, 16).training(), []
+    out_of_fold, fitted = cross_fit(KnowsItself, train, progress=lambda: fits.append(1))
+    assert len(fits) == count_fits(KnowsItself(), 4) == 1
+    np.testing.assert_array_equal(out_of_fold, fitted.out_of_fold_)
+    assert count_fits(make("dr_learner"), 4) == 5
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Tables that are binned and models that are fitted, as it happens."""
+    seen = {"binned": [], "fits": []}
+    made, fit = lightgbm.Dataset.__init__, Binned.fit
+
+    def watched(self, data, *args, **kwargs):
+        if data is not None:
+            seen["binned"].append(np.shape(data))
+        made(self, data, *args, **kwargs)
+
+    def counted(self, *args, **kwargs):
+        seen["fits"].append(len(self))
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(lightgbm.Dataset, "__init__", watched)
+    monkeypatch.setattr(Binned, "fit", counted)
+    return seen
+
+
+SHARED = {"model": "shared"}
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "fits", "columns"),
+    [
+        ("t_learner", SHARED, 0, None),
+        ("double_ml", PARAMS["double_ml"], 0, None),
+        ("s_learner", PARAMS["s_learner"], 5, 6),
+        ("t_learner", PARAMS["t_learner"], 10, 5),
+        ("x_learner", SHARED | {"effect": SMALL}, 15, 5),
+        ("x_learner", PARAMS["x_learner"], 25, 5),
+        ("dr_learner", PARAMS["dr_learner"], 5, 5),
+        ("r_learner", PARAMS["r_learner"], 5, 5),
+        ("transformed_outcome", PARAMS["transformed_outcome"], 5, 5),
+    ],
+)
+def test_cross_fitting_bins_the_features_once_and_refits_no_nuisance(shared, work, name, params, fits, columns):
+    train = shared.train
+    cross_fit(lambda: make_learner(name, params, 1), train, threads=2)
+    assert work["binned"] == ([(len(train.outcome), columns)] if columns else [])
+    assert len(work["fits"]) == fits
+
+
+@pytest.fixture
+def shared(draw, new):
+    """An experiment with its outcome models, and what they say of new customers. Anew for each test: binned by none."""
+
+    class Shared:
+        experiment = draw(1500, 19, varying=True)
+        given = experiment.training()
+        fitted = cross_fit_outcomes(
+            given.features, given.outcome, given.treatment, given.fold, new.features, Boosting(**SMALL), 1
+        )
+        train = replace(given, mu0=fitted.inside[:, 0], mu1=fitted.inside[:, 1], outcome_models=fitted.models)
+
+    return Shared
+
+
+def test_the_shared_t_learner_is_the_difference_of_the_outcome_models(shared, new):
+    out_of_fold, fitted = cross_fit(lambda: make_learner("t_learner", SHARED, 1), shared.train)
+    np.testing.assert_allclose(out_of_fold, shared.train.mu1 - shared.train.mu0, rtol=0, atol=1e-12)
+    outside = shared.fitted.outside
+    np.testing.assert_allclose(fitted.predict(new.features), outside[:, 1] - outside[:, 0], rtol=0, atol=1e-12)
+
+
+def test_outcome_models_that_saw_somebody_else_are_not_used(shared):
+    chosen = np.arange(1500) < 1400
+    with pytest.raises(InputError, match=r"learners\.t_learner\.model: shared needs outcome models that learned from"):
+        make_learner("t_learner", SHARED, 1).fit(shared.train.rows(chosen))
+
+
+@pytest.mark.parametrize("name", ["t_learner", "x_learner"])
+def test_outcome_models_are_shared_or_a_section(name):
+    with pytest.raises(InputError, match=rf"learners\.{name}\.model: expected shared \(the outcome .* got 'nuisance'"):
+        make_learner(name, PARAMS[name] | {"model": "nuisance"}, 1)
+
+
+def test_the_shared_x_learner_imputes_with_the_outcome_models(shared, experiment, new):
+    train = replace(shared.train, features=gridded(shared.experiment).features)
+    control, treated = (train.treatment == arm for arm in (0, 1))
+    models = [
+        small_regressor().fit(train.features[rows], target)
+        for rows, target in (
+            (control, train.mu1[control] - train.outcome[control]),
+            (treated, train.outcome[treated] - train.mu0[treated]),
+        )
+    ]
+    share = small_regressor(binary=True).fit(train.features, train.propensity).predict(new.features)
+    expected = share * models[0].predict(new.features) + (1 - share) * models[1].predict(new.features)
+    predicted = make_learner("x_learner", SHARED | {"effect": SMALL}, 1).fit(train).predict(new.features)
+    np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-8)
+
+
+@every_learner
+@pytest.mark.parametrize("binary", [False, True], ids=["continuous", "binary"])
+@pytest.mark.parametrize("varying", [False, True], ids=["constant propensity", "varying propensity"])
+def test_a_saved_learner_predicts_the_same_bytes(draw, new, tmp_path, name, binary, varying):
+    fitted = make(name).fit(draw(1000, 18, varying=varying, binary=binary).training())
+    fitted.save(tmp_path)
+    expected = fitted.predict(new.features)
+    assert load_effect(tmp_path).predict(new.features).tobytes() == expected.tobytes()
+    assert {file.suffix for file in tmp_path.iterdir()} <= {".json", ".txt"}
+
+
+def test_other_features_are_binned_anew(experiment):
+    """The bins of customers whose features were replaced are not taken for theirs."""
+    train = experiment.training()
+    before = make("dr_learner").fit(train).predict(train.features)
+    turned = replace(train, features=train.features[:, ::-1])
+    after = make("dr_learner").fit(turned).predict(turned.features)
+    assert not np.allclose(before, after)
+    np.testing.assert_array_equal(make("dr_learner").fit(train).predict(train.features), before)
+
+
 def test_the_t_learner_is_the_difference_of_two_lightgbm_fits(experiment, new):
     arms = [
         small_regressor().fit(experiment.features[rows], experiment.outcome[rows]).predict(new.features)
@@ -133,15 +287,65 @@ def test_the_t_learner_is_the_difference_of_two_lightgbm_fits(experiment, new):
     np.testing.assert_allclose(predicted, arms[1] - arms[0], atol=1e-8)
 
 
-def test_the_x_learner_weighs_the_effects_imputed_in_each_arm(experiment, new):
+@pytest.mark.parametrize("varying", [False, True], ids=["constant propensity", "varying propensity"])
+def test_the_x_learner_weighs_the_effects_imputed_in_each_arm(draw, new, varying):
+    experiment = gridded(draw(4000, 11, varying=varying))
     control, treated = (experiment.treatment == arm for arm in (0, 1))
-    x, y, share = experiment.features, experiment.outcome, experiment.propensity.mean()
+    x, y, share = experiment.features, experiment.outcome, 0.5
+    if varying:
+        share = small_regressor(binary=True).fit(x, experiment.propensity).predict(new.features)
+        assert np.ptp(share) > 0.3
     of_control, of_treated = (small_regressor().fit(x[rows], y[rows]) for rows in (control, treated))
     imputed_control = small_regressor().fit(x[control], of_treated.predict(x[control]) - y[control])
     imputed_treated = small_regressor().fit(x[treated], y[treated] - of_control.predict(x[treated]))
     expected = share * imputed_control.predict(new.features) + (1 - share) * imputed_treated.predict(new.features)
     predicted = make("x_learner").fit(experiment.training()).predict(new.features)
     np.testing.assert_allclose(predicted, expected, atol=1e-8)
+
+
+def draw_confounded(n, seed):
+    """Who is treated depends on a feature that moves the outcome; the effect depends on another one."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, 5))
+    propensity = 0.05 + 0.9 / (1 + np.exp(-2 * features[:, 0]))
+    treatment = (rng.random(n) < propensity).astype(np.int8)
+    tau = np.where(features[:, 1] > 0, 1.0, 0.0)
+    outcome = 2 * np.abs(features[:, 0]) + treatment * tau + rng.normal(size=n)
+    return features, outcome, treatment, propensity, tau
+
+
+@pytest.mark.parametrize("estimated", [False, True], ids=["known propensity", "estimated propensity"])
+@pytest.mark.parametrize("model", ["shared", SMALL], ids=["shared outcome models", "own outcome models"])
+def test_where_propensities_differ_the_x_learner_is_nearer_to_the_truth_than_with_one_weight(estimated, model):
+    features, outcome, treatment, propensity, _ = draw_confounded(6000, 20)
+    unseen, *_, truth = draw_confounded(4000, 21)
+    fold = (np.arange(6000) % 4).astype(np.int8)
+    if estimated:
+        propensity = fit_propensity(features, treatment, fold, unseen, Boosting(**SMALL), 1)[0]
+    mu = cross_fit_outcomes(features, outcome, treatment, fold, unseen, Boosting(**SMALL), 1).inside
+    train = Training(features, outcome, treatment, propensity, mu[:, 0], mu[:, 1], fold, np.arange(6000))
+    learner = make_learner("x_learner", {"model": model, "effect": SMALL}, 1)
+    one_weight = replace(train, propensity=np.full(6000, propensity.mean()))
+    differing, constant = (
+        np.sqrt(np.mean((learner.fit(data).predict(unseen) - truth) ** 2)) for data in (train, one_weight)
+    )
+    assert differing < 0.7 * constant
+
+
+def test_propensities_that_differ_by_rounding_are_one(draw, new):
+    train = draw(1000, 18).training()
+    rounded = replace(train, propensity=train.propensity + np.where(train.treatment == 1, 1e-9, 0))
+    one, other = (make("x_learner").fit(data) for data in (train, rounded))
+    assert isinstance(other.effect_, TreeSum)
+    np.testing.assert_allclose(other.predict(new.features), one.predict(new.features), rtol=0, atol=1e-7)
+    assert isinstance(make("x_learner").fit(draw(1000, 18, varying=True).training()).effect_, Blend)
+
+
+def test_a_propensity_that_no_feature_tells_of_weighs_by_its_mean(draw, new):
+    experiment = draw(2000, 18)
+    train = experiment.training(features=np.ones((2000, 5)), propensity=np.where(np.arange(2000) % 4 == 0, 0.8, 0.4))
+    effect = make("x_learner").fit(train).effect_
+    np.testing.assert_allclose(effect.share.predict(new.features), 0.5, atol=1e-6)
 
 
 def test_the_dr_learner_is_a_regression_of_the_doubly_robust_score(experiment, new):
@@ -234,13 +438,13 @@ def test_a_wrong_value_of_a_boosted_learner_is_named_in_full(name, section):
         ("double_ml", "winsorize", "3"),
         ("double_ml", "winsorize", float("nan")),
         ("causal_forest", "groups", 0),
-        ("causal_forest", "trees_per_group", 2.5),
+        ("causal_forest", "trees", 2.5),
+        ("causal_forest", "sequences", 0),
         ("causal_forest", "leaves", 1),
         ("causal_forest", "min_leaf", True),
-        ("causal_forest", "row_share", 1),
-        ("causal_forest", "row_share", 0),
-        ("causal_forest", "feature_share", 1.1),
-        ("causal_forest", "feature_share", None),
+        ("causal_forest", "learning_rate", 0),
+        ("causal_forest", "measuring_rate", 1.5),
+        ("causal_forest", "held_out", 0.3),
         ("uplift_forest", "trees", 0),
         ("uplift_forest", "depth", "5"),
         ("uplift_forest", "min_leaf", -1),

@@ -81,6 +81,25 @@ def test_customers_too_few_to_split_get_the_decision_of_the_mean_gain():
         assert (treated == (sign * gain.sum() >= 0)).all()
 
 
+def test_many_gains_at_once_are_decided_as_each_alone(noisy):
+    features, gain, fold, targets, _, _ = noisy
+    gains = np.column_stack([gain - cost for cost in (-0.5, 0, 0.5, 100)])
+    seen = []
+    together = classifier(2).decide_each(features, gains, fold, targets, lambda: seen.append(1))
+    alone = np.column_stack([classifier().decide(features, column, fold, targets) for column in gains.T])
+    np.testing.assert_array_equal(together, alone)
+    assert not together[:, 3].any()
+    assert 0 < together[:, 2].mean() < 1
+    # As often as there are gains and folds, whether or not there is something to tell apart.
+    assert len(seen) == 4 * 4
+
+
+def test_gains_of_one_size_are_a_matter_of_their_sign(noisy):
+    features, gain, fold, targets, truth, _ = noisy
+    treated = classifier().decide(features, np.sign(gain), fold, targets)
+    assert np.mean(treated == (truth > 0)) > 0.9
+
+
 def test_one_and_two_threads_decide_alike_and_the_same_seed_again(noisy):
     features, gain, fold, targets, _, _ = noisy
     one, again, two = (classifier(threads).decide(features, gain, fold, targets) for threads in (1, 1, 2))
@@ -128,13 +147,10 @@ def test_with_a_budget_the_best_are_treated_until_it_is_spent(draw):
     fold = (np.arange(600) % 3).astype(np.int8)
     for charged, budget in (("on_treatment", Budget(share=0.1)), ("on_response", Budget(money=0.05))):
         economics = Economics(0.2, 4.0, charged)
-        audiences = {
-            "t_learner": tuple(
-                Audience(names_of(e), e.features, e.tau + e.mu0 / 100, e.mu0 + e.tau, economics) for e in (train, new)
-            )
-        }
-        treat = decide(audiences, fold, classifier(), budget)["budget.t_learner"].to_numpy(bool)
-        gain = audiences["t_learner"][1].gain
+        mine, theirs = (Audience(names_of(e), e.features, e.mu0 + e.tau, economics) for e in (train, new))
+        own, cate = (e.tau + e.mu0 / 100 for e in (train, new))
+        found = decide(mine, theirs, {"t_learner": (own, cate)}, fold, classifier(), budget)
+        treat, gain = found["budget.t_learner"].to_numpy(bool), theirs.gain(cate)
         if charged == "on_treatment":
             assert treat.sum() == 10
             assert gain[treat].min() > gain[~treat].max()
@@ -147,15 +163,13 @@ def test_with_a_budget_the_best_are_treated_until_it_is_spent(draw):
 def test_decisions_name_every_rule_of_every_learner_after_the_constants(draw, charged):
     train, new, seen = draw(600, 3), draw(100, 4), []
     economics = Economics(1.0, 4.0, charged)
-    audiences = {
-        name: tuple(Audience(names_of(e), e.features, e.tau * scale, e.mu0 + e.tau, economics) for e in (train, new))
-        for name, scale in (("t_learner", 1.0), ("a_learner", 0.1))
-    }
+    mine, theirs = (Audience(names_of(e), e.features, e.mu0 + e.tau, economics) for e in (train, new))
+    cates = {name: (train.tau * by, new.tau * by) for name, by in (("t_learner", 1.0), ("a_learner", 0.1))}
     fold = (np.arange(600) % 3).astype(np.int8)
-    decisions = decide(audiences, fold, classifier(), Budget(), lambda: seen.append(1))
-    rules = [f"{rule}.{name}" for name in audiences for rule in ("threshold", "weighted")]
+    decisions = decide(mine, theirs, cates, fold, classifier(), Budget(), lambda: seen.append(1))
+    rules = [f"{rule}.{name}" for name in cates for rule in ("threshold", "weighted")]
     assert list(decisions) == ["treat_all", "treat_none", *rules]
-    assert len(seen) == 2
+    assert len(seen) == 2 * 3
     assert set(decisions.dtypes.astype(str)) == {"int8"}
     assert decisions["treat_all"].all()
     assert not decisions["treat_none"].any()

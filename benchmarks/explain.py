@@ -1,0 +1,126 @@
+"""Contributions of 60,000 customers' features to their effects, beside shap's permutation and tree explainers.
+
+A forest and a DR-learner, which are sums of trees (exact TreeSHAP), and a mixture with a T-learner and double ML, of
+which the better part has to be distilled first, all with 26 features. shap's permutation explainer asks the same
+learners of a sample of customers, with its own defaults (ten permutations, a hundred customers in the background), and
+its time is multiplied up; shap's tree explainer is there for information. Every time but one is of one thread.
+
+    PYTHONPATH=src python -m benchmarks.explain [customers] [customers of the sample]
+"""
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from benchmarks.processes import draw
+from promotions.explanation import explain
+from promotions.learners import Training, make_learner
+from promotions.learners.fitted import Effect, TreeSum
+from promotions.learners.forest import HonestCausalForest
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+CUSTOMERS, SAMPLE, OF_TREES, BACKGROUND = 60_000, 4, 500, 100
+MIXED = ("dr_learner", "t_learner", "double_ml")
+
+Floats = NDArray[np.float64]
+Known = tuple[str, float, Effect]
+
+
+def fit(train: int, explained: int) -> tuple[dict[str, Effect], Floats]:
+    """Effects as formulas, learned from ``train`` customers, and the features of others to explain."""
+    experiment = draw("rare", train + explained, 1)
+    noise = np.random.default_rng(2).normal(size=(len(experiment.X), 1))
+    features = np.hstack([experiment.X, noise])
+    rows = slice(train)
+    assert experiment.propensity is not None
+    outcome, treatment, propensity = experiment.y[rows], experiment.treatment[rows], experiment.propensity[rows]
+    forest = HonestCausalForest(random_state=1).fit(features[rows], outcome, treatment, propensity=propensity)
+    effects: dict[str, Effect] = {"causal_forest": forest.tree_sum}
+    # How good the learners are does not matter here: an arm's mean is its outcome model.
+    mu0, mu1 = (np.full(train, outcome[treatment == arm].mean()) for arm in (0, 1))
+    fold = (np.arange(train) % 5).astype(np.int8)
+    training = Training(features[rows], outcome, treatment, propensity, mu0, mu1, fold, np.arange(train))
+    listed = yaml.safe_load(PARAMS.read_text())["learners"]
+    for name in MIXED:
+        effects[name] = make_learner(name, listed[name], 1).fit(training).effect_  # type: ignore[attr-defined]
+    return effects, features[train:]
+
+
+def mixture(known: Sequence[Known], features: Floats) -> Floats:
+    """Σ_k w_k τ_k(x)."""
+    return np.asarray(sum(weight * effect.predict(features) for _, weight, effect in known))
+
+
+def ours(learner: str, known: Sequence[Known], features: Floats, threads: int) -> float:
+    """Seconds of our explanation, and what it is worth."""
+    cate, everybody = mixture(known, features), np.ones(len(features), dtype=bool)
+    started = time.perf_counter()
+    found = explain(cate, features, everybody, known, threads=threads)
+    seconds = time.perf_counter() - started
+    missed = np.abs(found.base + found.values.sum(axis=1) - cate).max() / cate.std()
+    print(
+        f"{learner:<14} {found.method:<17} {seconds:8.1f} s, threads {threads}; held-out R² {found.fidelity:.4f}; "
+        f"contributions miss an effect by {missed:.1e} SD at most",
+        flush=True,
+    )
+    return seconds
+
+
+def by_permutations(known: Sequence[Known], features: Floats, sample: int) -> float:
+    """Seconds that shap's permutation explainer would take for all, from those of a sample."""
+    import shap
+
+    masker = shap.maskers.Independent(features, max_samples=BACKGROUND)
+    explainer = shap.PermutationExplainer(lambda rows: mixture(known, rows), masker, seed=1)
+    started = time.perf_counter()
+    explainer(features[:sample], silent=True)
+    seconds = time.perf_counter() - started
+    print(f"{'':<14} permutation explainer, {sample} customers: {seconds:.1f} s", flush=True)
+    return seconds * len(features) / sample
+
+
+def by_trees(known: Sequence[Known], features: Floats, sample: int) -> float:
+    """Likewise of its explainer of trees, booster by booster."""
+    import shap
+
+    boosters = [part.booster for _, _, effect in known if isinstance(effect, TreeSum) for part in effect.parts]
+    started = time.perf_counter()
+    for booster in boosters:
+        shap.TreeExplainer(booster).shap_values(features[:sample])
+    return (time.perf_counter() - started) * len(features) / sample
+
+
+def main(customers: int, sample: int) -> None:
+    """Measure and print."""
+    warnings.simplefilter("ignore")
+    effects, features = fit(CUSTOMERS, customers)
+    print(f"{customers:,} customers, {features.shape[1]} features")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for learner, names in {"causal_forest": ["causal_forest"], "dr_learner": ["dr_learner"], "ensemble": MIXED}.items():
+        known = [(name, 1 / len(names), effects[name]) for name in names]
+        seconds = ours(learner, known, features, 1)
+        if cores > 1:
+            ours(learner, known, features, cores)
+        slow = by_permutations(known, features, sample)
+        if len(known) == 1:
+            trees = by_trees(known, features, OF_TREES)
+            print(f"{'':<14} shap.TreeExplainer, from {OF_TREES} customers: {trees / seconds:.1f} times our time")
+        print(
+            f"ratio: shap's permutation explainer of {learner}, {slow:,.0f} s by its sample, takes "
+            f"{slow / seconds:,.0f} times as long (aim: 50)",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    given = [int(value) for value in sys.argv[1:]]
+    with threadpool_limits(limits=1):
+        main(*given, *(CUSTOMERS, SAMPLE)[len(given) :])

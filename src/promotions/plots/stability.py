@@ -1,0 +1,121 @@
+"""The figure of ``stability``: which learner and rule wins how often, and what each earns, over the trials."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from promotions.plots.style import (
+    FAINT,
+    INK,
+    REFERENCES,
+    colours,
+    new_figure,
+    number,
+    readable_name,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Profits are shown for so many customers: a hundredth of a response each is a number that nobody can picture.
+CUSTOMERS = 1000
+MOST_SIDE_BY_SIDE = 5
+MARKERS = {"threshold": "o", "weighted": "s", "constant": "D"}
+KEY = "●  threshold: treat if the effect is at least C/R        □  weighted classifier"
+
+
+@styled
+def winners(table: pd.DataFrame, *, trials: int, simulated: bool) -> "Figure":
+    """A panel a cost ratio: mean profit ± SD over the trials of each learner and rule, and the share of trials it won.
+
+    table: ratio, policy, rule, learner, profit_mean, profit_sd, win_share, of ``promotions.stability.summarise``.
+    Learners stand in the order of the trials that they won; of each the threshold rule is above the weighted one.
+    """
+    table = table.assign(name=table["learner"].where(table["learner"] != "", table["policy"]))
+    won = table.groupby("name", sort=False)["win_share"].sum()
+    order = won.sort_values(ascending=False, kind="stable").index
+    place = {str(name): row for row, name in enumerate(order)}
+    ratios = list(dict.fromkeys(table["ratio"]))
+    subtitle = f"Mean ± SD over {trials} trials, each split, resampled and refitted; per cent: trials won"
+    rows_of_panels = -(-len(ratios) // MOST_SIDE_BY_SIDE)
+    columns = -(-len(ratios) // rows_of_panels)
+    height = 1.15 + rows_of_panels * (0.55 + 0.36 * len(place))
+    figure = new_figure(_finding(table, ratios), subtitle, simulated=simulated, height=height)
+    panels = figure.subplots(rows_of_panels, columns, sharey=True, squeeze=False)
+    hues = colours(place)
+    for axes, ratio in zip(panels.flat, ratios, strict=False):
+        _draw_ratio(axes, table[table["ratio"] == ratio], place, hues)
+        axes.set_title(f"C/R = {ratio}", fontweight="bold")
+    for axes in panels[:, 0]:
+        axes.set_yticks(range(len(place)), [readable_name(name) for name in place])
+        axes.set_ylim(len(place) - 0.45, -0.55)
+    for axes in panels.flat[len(ratios) :]:
+        axes.remove()
+    # matplotlib would lay a legend below the panels over this label.
+    figure.supxlabel(
+        f"profit over treating nobody, per {CUSTOMERS:,} customers (unit: R, what a response earns)\n{KEY}", fontsize=10
+    )
+    return figure
+
+
+def _draw_ratio(axes: "Axes", rows: pd.DataFrame, place: dict[str, int], hues: dict[str, str]) -> None:
+    """Points with their spread, and beside each the share of the trials that it won."""
+    mean, spread = CUSTOMERS * rows["profit_mean"].to_numpy(), CUSTOMERS * rows["profit_sd"].to_numpy()
+    of_learners = (rows["learner"] != "").to_numpy()
+    # Treating everybody falls without end as contacts become dearer; it may leave the picture, the learners may not.
+    low = min(0.0, float((mean - spread)[of_learners].min()))
+    high = max(0.0, float((mean + spread)[of_learners].max()))
+    margin = 0.08 * (high - low or 1)
+    axes.set_xlim(low - margin, high + margin)
+    axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)
+    most = rows["win_share"].max()
+    for value, sd, name, rule, share in zip(mean, spread, rows["name"], rows["rule"], rows["win_share"], strict=True):
+        height = place[name] + {"threshold": -0.19, "weighted": 0.19}.get(rule, 0.0)
+        if low - margin <= value <= high + margin:
+            axes.errorbar(
+                value, height, xerr=sd, fmt=MARKERS[rule], markersize=5, elinewidth=1.4, color=hues[name],
+                markerfacecolor=_face(rule, hues[name]),
+            )  # fmt: skip
+        else:
+            left = value < low
+            axes.annotate(
+                f"◂ {number(value, 0)}" if left else f"{number(value, 0)} ▸", (0.02 if left else 0.98, height),
+                xycoords=("axes fraction", "data"), ha="left" if left else "right", va="center", fontsize=8,
+                color=FAINT, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )  # fmt: skip
+        axes.annotate(
+            f"{share:.0%}" if share else "–", (1, height), xycoords=("axes fraction", "data"), xytext=(26, 0),
+            textcoords="offset points", ha="right", va="center", fontsize=8, color=INK if share else FAINT,
+            fontweight="bold" if share == most else "normal",
+        )  # fmt: skip
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", labelsize=8, length=2)
+    axes.locator_params(axis="x", nbins=4)
+
+
+def _face(rule: str, hue: str) -> str:
+    return "white" if rule == "weighted" else hue
+
+
+def _finding(table: pd.DataFrame, ratios: list[str]) -> str:
+    """Who wins most often at how many of the ratios."""
+    best = [table[table["ratio"] == ratio].reset_index(drop=True) for ratio in ratios]
+    first = [str(rows["policy"].iloc[int(np.argmax(rows["win_share"]))]) for rows in best]
+    counts = pd.Series(first).value_counts()
+    leader = str(counts.index[0])
+    if len(ratios) == 1:
+        share = float(best[0]["win_share"].max())
+        return f"{_policy_name(leader)} wins most often at C/R = {ratios[0]}: {share:.0%} of the trials"
+    if counts.iloc[0] <= len(ratios) / 2:
+        return f"No policy leads throughout: {len(counts)} win most often at one cost ratio or another"
+    return f"{_policy_name(leader)} wins most often at {counts.iloc[0]} of {len(ratios)} cost ratios"
+
+
+def _policy_name(policy: str) -> str:
+    """``threshold.x_learner`` → X-learner, threshold."""
+    rule, _, learner = policy.partition(".")
+    return f"{readable_name(learner)}, {rule}," if learner else REFERENCES[policy][0].replace("Treat", "Treating", 1)

@@ -1,0 +1,238 @@
+"""The decision in one sentence, its money, and what it rests on."""
+
+import math
+from dataclasses import replace
+
+from promotions.plots.style import decimals
+from promotions.report.blocks import (
+    Block,
+    Column,
+    Link,
+    Paragraph,
+    Row,
+    Section,
+    Strong,
+    Table,
+    Text,
+    Verdict,
+    as_parts,
+)
+from promotions.report.discounts import decision as decision_on_discounts
+from promotions.report.glossary import term
+from promotions.report.run import EVERYBODY, NOBODY, Run
+from promotions.report.words import SPACE, Estimate, amount, chance, listed, percent, plain, policy_name
+
+PER = 1000
+
+
+def section(run: Run) -> Section:
+    """The first thing on the page."""
+    blocks: list[Block] = [verdict(run), Paragraph(whom(run)), money(run), Paragraph(break_even(run))]
+    if run.champion not in (EVERYBODY, NOBODY):
+        blocks.append(Paragraph(what_to_do(run)))
+    if truth := against_truth(run):
+        blocks.append(Paragraph(truth))
+    if discounts := decision_on_discounts(run):
+        simulated = "Simulated data: " if run.simulated_discounts else ""
+        words = (
+            f"{simulated}{discounts.label}. ",
+            *as_parts(discounts.text),
+            " ",
+            Link("discounts", "More on discounts"),
+            ".",
+        )
+        blocks.append(Paragraph((Strong("Discounts. "), *words)))
+    return Section("decision", "The decision", "Decision", tuple(blocks))
+
+
+def lead(run: Run) -> Estimate:
+    """The champion's profit over its rival, per customer: the better of all and none, or for a constant the other."""
+    rival = {EVERYBODY: "treat_none", NOBODY: "treat_all"}.get(run.champion, "best_constant")
+    return Estimate.of(run.headline, f"lift_over_{rival}")
+
+
+def verdict(run: Run) -> Verdict:
+    """Whom to contact, what that earns against the better of all and none, and whether it is proven.
+
+    With estimated propensities nothing is proven: a finding holds only if nothing hidden decided on contacts.
+    """
+    over = lead(run)
+    found = of_constant(run, over) if run.champion in (EVERYBODY, NOBODY) else of_rule(run, over)
+    if run.estimated and found.tone != "unclear":
+        return replace(found, tone="unclear", label=f"{found.label}, if nothing hidden decided on contacts")
+    return found
+
+
+def of_constant(run: Run, over: Estimate) -> Verdict:
+    """The champion treats everybody, or nobody."""
+    whom, others, what = {
+        EVERYBODY: ("everybody", "nobody", "not proven to pay"),
+        NOBODY: ("nobody", "everybody", "no contact is proven to pay"),
+    }[run.champion]
+    return Verdict(
+        "proven" if over.above else "unclear",
+        f"Contact {whom}" if over.above else f"Contact {whom}: {what}",
+        f"Contact {whom}: on the customers by whom the rule was chosen, no other earned more by a standard error. That "
+        f"earns {over.more_or_less} per customer than contacting {others} (95{SPACE}% interval {over.bounds()}).",
+    )
+
+
+def of_rule(run: Run, over: Estimate) -> Verdict:
+    """The champion chooses among customers."""
+    who = f"the {percent(run.headline['share_treated'])} of the customers that the chosen rule picks"
+    rivals = "the better of contacting everybody and contacting nobody"
+    if over.above:
+        return Verdict(
+            "proven",
+            "Targeting pays",
+            f"Contact {who}: that earns {over.size()} more per customer than {rivals} (95{SPACE}% interval "
+            f"{over.bounds()}).",
+        )
+    if over.below:
+        return Verdict(
+            "against",
+            "Targeting costs",
+            f"Contact {better_constant(run)}: contacting {who} earns {over.size()} less per customer than {rivals} "
+            f"(95{SPACE}% interval of the difference {over.bounds()}).",
+        )
+    return Verdict(
+        "unclear",
+        "Not proven",
+        f"Contacting {who} earned {over.more_or_less} per customer than {rivals}, but the 95{SPACE}% interval of this "
+        f"difference is {over.bounds()}: these data cannot tell targeting from contacting all or none.",
+    )
+
+
+def better_constant(run: Run) -> str:
+    """Everybody or nobody, whichever earned more."""
+    over_nobody = run.headline["lift_over_treat_none"]
+    over_everybody = run.headline["lift_over_treat_all"]
+    return "everybody" if over_nobody > over_everybody else "nobody"
+
+
+def money(run: Run) -> Table:
+    """What the champion earns beyond each rival: per customer, per thousand, and for a list like the experiment's."""
+    customers = int(run.metrics["experiment"]["n"])
+    rivals = [("contacting nobody", "treat_none"), ("contacting everybody", "treat_all")]
+    if run.champion in (EVERYBODY, NOBODY):
+        rivals = [rival for rival in rivals if rival[1] != run.champion]
+    else:
+        rivals.insert(0, ("the better of all and none", "best_constant"))
+    rows = []
+    for words, rival in rivals:
+        over = Estimate.of(run.headline, f"lift_over_{rival}")
+        sizes = [over.times(factor).short(sign=True) for factor in (1, PER, customers)]
+        rows.append(Row((f"than {words}", *sizes), marked=rival == rivals[0][1]))
+    columns = (
+        Column("More profit", numeric=False),
+        Column("Per customer"),
+        Column(f"Per {PER:,} customers"),
+        Column(f"For a list of {customers:,}"),
+    )
+    note: Text = ("In brackets: the 95 % ", term("interval", "interval"), ". Money is in the currency of the costs.")
+    if run.champion != NOBODY:
+        note = (
+            *note,
+            " ",
+            term("loss", "Chance"),
+            f" of earning less than by contacting nobody: {chance(run.headline['probability_of_loss'])}.",
+        )
+    return Table("money", f"What “{policy_name(run.champion)}” earns", columns, rows, note)
+
+
+def break_even(run: Run) -> Text:
+    """What a contact costs, what a response earns, and so the effect that pays."""
+    start, costs = (Strong("Break-even. "),), run.params["costs"]
+    if run.own_money:
+        verb = "differ" if len(run.own_money) > 1 else "differs"
+        return (*start, f"{listed(run.own_money).capitalize()} {verb} between customers, as the data say.")
+    cost, revenue = plain(float(costs["cost_per_treatment"])), plain(float(costs["revenue_per_response"]))
+    if costs["charged"] == "on_response":
+        return (*start, f"A contacted customer who responds costs {cost}, and a response earns {revenue}.")
+    paid = f"A contact costs {cost} and a response earns {revenue}"
+    if not math.isfinite(run.ratio):
+        return (*start, f"{paid}, so no effect pays for a contact.")
+    return (
+        *start,
+        f"{paid}, so a contact pays if it raises the ",
+        term("outcome", "outcome"),
+        f" by at least {plain(run.ratio)} (",
+        term("ratio", "C/R"),
+        ").",
+    )
+
+
+def whom(run: Run) -> Text:
+    """The champion's rule in words."""
+    rule, _, learner = run.champion.partition(".")
+    name = policy_name(run.champion)
+    told = run.metrics["rules"].get(run.champion)
+    start: tuple[str | Strong, ...] = (Strong("Whom. "),)
+    if run.champion == EVERYBODY:
+        return (*start, "Everybody on the list.")
+    if run.champion == NOBODY:
+        return (*start, "Nobody on the list.")
+    champion = (term("champion", "champion"), f", {name}, ")
+    if told:
+        return (*start, "The ", *champion, f"says: {told}.")
+    by = policy_name(learner)
+    if rule == "weighted":
+        return (
+            *start,
+            "The ",
+            *champion,
+            "is a ",
+            term("weighted", "classifier"),
+            " trained on the effects that the ",
+            term("learner", "learner"),
+            f" {by} predicts: contact the customers that it picks.",
+        )
+    limit = ", the highest first, until the budget is spent" if rule == "budget" else ""
+    return (
+        *start,
+        "The ",
+        *champion,
+        "says: contact a customer if the ",
+        term("effect", "effect"),
+        " that the ",
+        term("learner", "learner"),
+        f" {by} predicts earns at least what the contact costs{limit}.",
+    )
+
+
+def what_to_do(run: Run) -> Text:
+    """The next step, which the verdict alone leaves open."""
+    over = lead(run)
+    start = (Strong("What next. "),)
+    if over.above:
+        return (
+            *start,
+            "Keep a random control group in the next campaign too: it shows whether the gain holds.",
+        )
+    if over.below:
+        return (*start, "Before targeting again, look for features that say more about who responds.")
+    return (
+        *start,
+        "If nothing may be decided without proof, do not count on the gain. Four times as many customers halve an "
+        "interval; the next campaign, with a random control group, can add them.",
+    )
+
+
+def against_truth(run: Run) -> Text:
+    """With a simulation: what the decision earns in truth."""
+    if "true_profit_per_customer" not in run.headline:
+        return ""
+    true, most, forgone = (
+        float(run.headline[name])
+        for name in ("true_profit_per_customer", "oracle_profit_per_customer", "regret_per_customer")
+    )
+    low, high = run.headline["profit_ci_low"], run.headline["profit_ci_high"]
+    # The truth has no error; what is forgone is told to two digits, and the others as finely.
+    digits = max(decimals([forgone]) - 1, 0)
+    inside = "inside" if low <= true <= high else "outside"
+    return (
+        Strong("Held against the truth. "),
+        f"The data are simulated, so the truth is known: the decision earns {amount(true, digits)} per customer "
+        f"({inside} its 95{SPACE}% interval), the best possible one {amount(most, digits)}; it forgoes "
+        f"{amount(forgone, digits)}.",
+    )

@@ -1,0 +1,151 @@
+"""Is the experiment sound, and what did the promotion do on average?"""
+
+import pandas as pd
+
+from promotions.report.blocks import Block, Column, Figure, Paragraph, Row, Section, Table, Text, Verdict
+from promotions.report.glossary import term
+from promotions.report.run import Run
+from promotions.report.words import SPACE, Estimate, amount, counted, listed, p_value, percent, plain
+
+TITLES = {
+    "sample ratio": ("Were as many contacted as planned?", "propensity"),
+    "effect": ("Is the effect large enough to be seen?", "mde"),
+    "means": ("Are the groups alike on average?", "smd"),
+    "distributions": ("Are the groups alike in every shape?", ""),
+    "assignment AUC": ("Can a classifier tell the groups apart?", "leakage"),
+    "depend on treatment": ("Was any feature measured after the contact?", ""),
+}
+VERDICTS = {"sound": "sound", "look": "look closer", "broken": "broken"}
+
+
+def section(run: Run) -> Section:
+    """Checks in a table, their verdict in words, and the picture of the balance."""
+    facts = run.metrics["experiment"]
+    blocks: list[Block] = [
+        verdict(run),
+        Paragraph(effect(run)),
+        Paragraph(detectable(run)),
+        checks(run),
+        Figure(run.pictures["balance"], f"Chart of the differences between the groups. {balance(run)}", balance(run)),
+    ]
+    if run.estimated and "overlap" in run.pictures:
+        words = "Estimated propensities of the contacted and of the others: comparisons are possible where both occur."
+        blocks.append(Figure(run.pictures["overlap"], f"Chart: {words}", words))
+    if dropped := facts.get("features_dropped"):
+        blocks.append(Paragraph(f"{counted(int(dropped), 'feature')} left out: see data/prepared/roles.json."))
+    title = "Can the data be trusted?" if run.estimated else "Is the experiment sound?"
+    return Section("experiment", title, "Experiment", tuple(blocks))
+
+
+def verdict(run: Run) -> Verdict:
+    """All checks in one sentence. With estimated propensities, what that costs."""
+    table = run.tables["soundness"]
+    by_verdict = {
+        name: [str(check) for check in table.loc[table["verdict"] == name, "check"]] for name in ("broken", "look")
+    }
+    if run.estimated:
+        return Verdict(
+            "unclear",
+            "Not an experiment",
+            (
+                "Nobody was contacted by lot, or it is not known with which probability: the ",
+                term("propensity", "propensity"),
+                " was estimated. Whoever decides on contacts may know what the data do not; then every number here is "
+                "off, and no check on this page can notice it.",
+            ),
+        )
+    if broken := by_verdict["broken"]:
+        return Verdict(
+            "against",
+            "Not sound",
+            f"{_start(listed(broken))}: broken. The contacted and the others differ by more than chance, so the "
+            "numbers below are not to be trusted until the cause is found.",
+        )
+    if look := by_verdict["look"]:
+        return Verdict(
+            "unclear",
+            "Sound, with a caution",
+            f"Nothing is broken. Look closer at: {listed(look)}.",
+        )
+    return Verdict(
+        "proven",
+        "Sound",
+        f"All {len(table)} checks are passed: the contacted and the others differ by no more than chance explains.",
+    )
+
+
+def effect(run: Run) -> Text:
+    """The average effect in words."""
+    facts = run.metrics["experiment"]
+    ate = Estimate.of({**facts, "ate": facts["ate"]}, "ate")
+    customers = (
+        f"{facts['n']:,} customers, {percent(facts['share_treated'])} of them contacted. Without a contact (",
+        term("control", "control group"),
+        f") the outcome is {amount(facts['control_mean'], ate.digits)} on average; a contact changes it by ",
+        ate.text(sign=True),
+    )
+    if ate.above or ate.below:
+        direction = "raises" if ate.above else "lowers"
+        if run.estimated:
+            return (*customers, f". So the promotion {direction} the outcome, if nothing hidden decided on contacts.")
+        return (*customers, f". So the promotion {direction} the outcome: ", term("proven", "proven"), ".")
+    return (*customers, ". Whether the promotion does anything on average is ", term("proven", "not proven"), ".")
+
+
+def detectable(run: Run) -> Text:
+    """The smallest effect that an experiment of this size finds."""
+    facts = run.metrics["experiment"]
+    relative = (
+        f", {100 * facts['mde_relative']:.2g}{SPACE}% of the control group’s outcome" if "mde_relative" in facts else ""
+    )
+    text: tuple[str, ...] = ()
+    if run.ratio == run.ratio and run.ratio > 0:
+        if facts["mde"] <= run.ratio:
+            what = "less than the break-even of {}, so an effect that pays is unlikely to be missed"
+        else:
+            what = "more than the break-even of {}, so an effect that just pays may be missed"
+        text = (f" That is {what.format(plain(run.ratio))}.",)
+    return (
+        "An experiment of this size finds an effect of ",
+        term("mde", f"{plain(facts['mde'], 2)} or more"),
+        f"{relative} in four of five cases.",
+        *text,
+    )
+
+
+def checks(run: Run) -> Table:
+    """What was checked, what was found, what was expected."""
+    rows = []
+    for row in run.tables["soundness"].itertuples(index=False):
+        words, key = TITLES.get(str(row.check), (str(row.check), ""))
+        rows.append(
+            Row(
+                (
+                    (term(key, words),) if key else words,
+                    str(row.found),
+                    str(row.expected),
+                    VERDICTS.get(str(row.verdict), str(row.verdict)),
+                )
+            )
+        )
+    columns = [Column(title, numeric=False) for title in ("Check", "Found", "Expected", "Verdict")]
+    note: Text = ("SD: standard deviations of the feature. ", term("p_value", "p"), ": how often chance shows as much.")
+    return Table("checks", "Checks of the experiment", columns, rows, note)
+
+
+def balance(run: Run) -> str:
+    """What the figure of the balance shows."""
+    facts = run.metrics["experiment"]
+    table: pd.DataFrame = run.tables["soundness"]
+    broken = bool((table.loc[table["check"].isin(["means", "distributions"]), "verdict"] == "broken").any())
+    what = "Some features differ by more than chance explains." if broken else (
+        "No feature differs by more than chance explains."
+    )  # fmt: skip
+    return (
+        f"{what} The largest difference of means is {plain(facts['max_abs_smd'], 2)}{SPACE}SD "
+        f"({facts['max_abs_smd_feature']}); the shares contacted fit the plan with {p_value(facts['srm_p_value'])}."
+    )
+
+
+def _start(words: str) -> str:
+    return words[:1].upper() + words[1:]

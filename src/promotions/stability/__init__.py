@@ -1,0 +1,21 @@
+"""How much the answer owes to luck: the whole procedure again and again on resamples of one experiment.
+
+A trial divides the customers anew, resamples both sides, refits outcome models and learners once, and earns with every
+rule at every cost ratio on customers that nothing was fitted to. Its number is that of a procedure, customers, folds,
+seeds and all; the intervals of ``promotions.evaluation`` take the fitted policies as given and cover the luck of the
+reporting customers alone.
+
+What the spread over trials is not: the standard error of a mean of independent samples. All trials draw from the same
+customers, so they overlap; dividing the SD by √trials says how exactly mean and SD are known, not how well the
+experiment knows the profit. A trial trains on resampled customers, of which 63 % are distinct: it knows a little less
+than the procedure does with all of them. With fewer customers than the experiment has (``Procedure.customers``) it is
+the luck of an experiment of that size, which is larger. Source: Efron & Tibshirani (1993), ch. 6 and 17; clusters:
+Cameron, Gelbach & Miller (2008).
+"""
+
+from promotions.stability.draws import Draw, draw_trial
+from promotions.stability.procedure import Procedure, read_ratios
+from promotions.stability.summary import metrics, summarise
+from promotions.stability.trial import Subjects, run_trial
+
+__all__ = ["Draw", "Procedure", "Subjects", "draw_trial", "metrics", "read_ratios", "run_trial", "summarise"]

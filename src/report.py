@@ -1,0 +1,84 @@
+"""Write the page for people: the decision, what it rests on, and how sure it is. It opens from disk, without a network.
+
+reads   metrics/{experiment,headline,policies,learners,rules}.json, data/prepared/roles.json, data/dictionary.csv,
+        plots/{soundness,profit_by_cost_ratio,profit_by_share,affected}.csv, plots/*.png; and as far as they are there:
+        metrics/{explain,stability,discount}.json, metrics/discount/*.json and their plots
+writes  report/index.html
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+import stage
+from promotions.errors import InputError
+from promotions.report import Run, render, run
+
+PAGE = "report/index.html"
+# Software on which the numbers depend.
+PACKAGES = (
+    *("numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "econml", "causalml", "statsmodels", "duckdb"),
+    *("pyarrow", "matplotlib", "dvc"),
+)
+# Sources whose features stand in data/dictionary.csv.
+OF_PURCHASES = ("simulated", "x5")
+
+
+def main() -> None:
+    """Everything that a run has left behind, on one page."""
+    files = {
+        "metrics": existing("metrics/{}.json", run.REQUIRED_METRICS, run.OPTIONAL_METRICS),
+        "tables": existing("plots/{}.csv", run.REQUIRED_TABLES, run.OPTIONAL_TABLES),
+        "pictures": existing("plots/{}.png", run.REQUIRED_PICTURES, run.OPTIONAL_PICTURES),
+    }
+    metrics = {name: stage.read_json(str(path)) for name, path in files["metrics"].items()}
+    roles = stage.read_json("data/prepared/roles.json")
+    versions = {"Python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+    finished = Run(
+        metrics=metrics,
+        tables={
+            name: pd.read_csv(path, keep_default_na=False, na_values=[""]) for name, path in files["tables"].items()
+        },
+        pictures={name: path.read_bytes() for name, path in files["pictures"].items()},
+        params=stage.section(),
+        roles=roles,
+        versions=versions,
+        fingerprint=fingerprint(path for group in files.values() for path in group.values()),
+        meanings=meanings(str(metrics["headline"]["source"])),
+    )
+    page = render(finished)
+    stage.write_bytes(PAGE, page.encode())
+    stage.say(f"{PAGE}, {len(page.encode()) / 1e6:.1f} MB; open it in a browser")
+
+
+def existing(pattern: str, required: Iterable[str], optional: Iterable[str]) -> dict[str, Path]:
+    """Name → file, of the required ones and of those optional ones that are there."""
+    found = {}
+    for name in required:
+        found[name] = Path(pattern.format(name))
+        if not found[name].is_file():
+            raise InputError(f"no file at {str(found[name])!r}; an earlier stage writes it: run `dvc repro evaluate`")
+    return found | {name: path for name in optional if (path := Path(pattern.format(name))).is_file()}
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """Of the content of params.yaml and of these files, under their names."""
+    sums = {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in (stage.PARAMS, *paths)}
+    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def meanings(source: str) -> dict[str, str]:
+    """What each feature means, if features are those of a log of purchases; else nobody has said."""
+    if source not in OF_PURCHASES:
+        return {}
+    table = pd.read_csv("data/dictionary.csv")
+    return dict(zip(table["name"].astype(str), table["meaning"].astype(str), strict=True))
+
+
+if __name__ == "__main__":
+    stage.run(main, __doc__)

@@ -1,0 +1,117 @@
+"""Sums of trees are explained exactly, everything else by a model of it whose fidelity is stated."""
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from promotions.boosting import Boosting
+from promotions.errors import InputError
+from promotions.explanation import DISTILLED, EXACT, PARTLY_DISTILLED, explain, tree_shap
+from promotions.learners.fitted import LinearEffect, Part, TreeSum
+
+N = 3000
+SMALL = Boosting(trees=300, leaves=8, learning_rate=0.1, min_leaf=10, feature_share=0.6, row_share=1.0, l2=0.0)
+ALL = np.ones(N, dtype=bool)
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(0).normal(size=(N, 5))
+
+
+@pytest.fixture(scope="module")
+def trees(x):
+    y = np.sin(2 * x[:, 0]) + x[:, 1] * (x[:, 2] > 0)
+    booster = lgb.train({"num_leaves": 8, "verbose": -1, "num_threads": 1}, lgb.Dataset(x, y), 20)
+    return TreeSum((Part(0.5, booster),), intercept=0.1)
+
+
+@pytest.fixture(scope="module")
+def line():
+    slopes = np.array([1.0, -0.5, 0.25, 0.0, 0.0])
+    return LinearEffect(0.2, slopes, np.zeros(5), np.ones(5), 3.0)
+
+
+def test_a_sum_of_trees_is_explained_exactly(x, trees):
+    some = np.arange(N) < 100
+    found = explain(trees.predict(x), x, some, [("t", 1.0, trees)])
+    assert (found.method, found.fidelity, found.exact) == (EXACT, 1.0, ("t",))
+    np.testing.assert_allclose(found.base + found.values.sum(axis=1), trees.predict(x[some]), atol=1e-10)
+    np.testing.assert_allclose(found.values, tree_shap(trees, x[some])[0], atol=1e-12)
+
+
+def test_the_constant_of_a_mixture_goes_into_the_base(x, trees):
+    effect = 0.4 * trees.predict(x) + 0.03
+    found = explain(effect, x, ALL, [("t", 0.4, trees)])
+    assert found.method == EXACT
+    np.testing.assert_allclose(found.base + found.values.sum(axis=1), effect, atol=1e-10)
+
+
+def test_an_effect_that_is_the_same_for_all_has_no_contributions(x):
+    found = explain(np.full(N, 0.25), x, ALL)
+    assert (found.method, found.base, found.fidelity) == (EXACT, 0.25, 1.0)
+    assert (found.values == 0).all()
+
+
+def test_a_line_is_distilled_and_of_independent_features_its_closed_form_is_found(x, line):
+    found = explain(line.predict(x), x, ALL, [("line", 1.0, line)], model=SMALL)
+    assert (found.method, found.exact) == (DISTILLED, ())
+    assert 0.95 < found.fidelity < 1
+    closed = line.coefficients * (x - x.mean(axis=0))
+    for j in range(3):
+        assert np.corrcoef(found.values[:, j], closed[:, j])[0, 1] > 0.99
+        assert np.polyfit(closed[:, j], found.values[:, j], 1)[0] == pytest.approx(1, abs=0.1)
+    assert np.abs(found.values[:, 3:]).mean() < 0.02 * np.abs(found.values[:, 0]).mean()
+
+
+def test_slopes_that_cancel_get_no_credit(x):
+    """The first two features tell the same; the line adds the one and subtracts the other. The third moves it."""
+    twins = np.column_stack([x[:, 0], x[:, 0] + 1e-3 * x[:, 4], x[:, 2]])
+    line = LinearEffect(0.0, np.array([20.0, -20.0, 1.0]), np.zeros(3), np.ones(3), 9.0)
+    found = explain(line.predict(twins), twins, ALL, model=SMALL)
+    size = np.abs(found.values).mean(axis=0)
+    assert size[2] > 20 * size[:2].max()
+
+
+def test_of_a_mixture_what_is_no_sum_of_trees_alone_is_distilled(x, trees, line):
+    effect = 0.6 * trees.predict(x) + 0.1 * line.predict(x)
+    found = explain(effect, x, ALL, [("t", 0.6, trees), ("line", 0.1, line)], model=SMALL)
+    whole = explain(effect, x, ALL, model=SMALL)
+    assert (found.method, found.exact) == (PARTLY_DISTILLED, ("t",))
+    assert found.fidelity > whole.fidelity
+    explained = found.base + found.values.sum(axis=1)
+    assert 1 - np.var(explained - effect) / np.var(effect) > 0.97
+
+
+def test_fidelity_is_that_of_customers_that_the_model_has_not_seen(x):
+    """Noise can be learned by heart, but not foretold."""
+    noise = np.random.default_rng(3).normal(size=N)
+    found = explain(noise, x, ALL, model=SMALL)
+    assert np.corrcoef(found.base + found.values.sum(axis=1), noise)[0, 1] > 0.5
+    assert found.fidelity < 0
+
+
+def test_too_much_work_is_distilled_instead(x, trees):
+    found = explain(trees.predict(x), x, ALL, [("t", 1.0, trees)], model=SMALL, most_work=1000)
+    assert found.method == DISTILLED
+    assert found.fidelity > 0.9
+
+
+def test_threads_change_nothing(x, line):
+    one, two = (explain(line.predict(x), x, ALL, model=SMALL, seed=4, threads=threads) for threads in (1, 2))
+    np.testing.assert_array_equal(one.values, two.values)
+    assert (one.base, one.fidelity) == (two.base, two.fidelity)
+
+
+@pytest.mark.parametrize(
+    ("cate", "features", "explained", "message"),
+    [
+        (np.zeros(3), np.zeros((4, 2)), np.ones(3), "an effect for each row"),
+        (np.zeros(4), np.zeros((4, 2)), np.zeros(4), "0 to explain"),
+        (np.array([0, np.nan, 0, 0]), np.zeros((4, 2)), np.ones(4), "not finite"),
+        (np.arange(4.0), np.eye(4), np.ones(4), "4 customers are too few"),
+    ],
+)
+def test_bad_input_is_named(cate, features, explained, message):
+    with pytest.raises(InputError, match=message):
+        explain(cate, features, explained)
