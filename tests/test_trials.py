@@ -162,7 +162,7 @@ def prepared(tmp_path_factory):
     finally:
         os.chdir(here)
     done = start(project).communicate()
-    assert "4 trials, 1,050 of 3,000 customers tested; most often best: " in done[0]
+    assert "4 trials of 3,000 of 3,000 customers, 1,050 tested; most often best: " in done[0]
     return project, contents(project)
 
 

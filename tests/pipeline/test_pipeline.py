@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,18 @@ from project import FEW, Project
 COSTS = ["policy", "evaluate"]
 
 
+def leaves(content: dict[str, Any]) -> list[Any]:
+    """The values of a metrics file, however deep."""
+    found = []
+    for value in content.values():
+        found += leaves(value) if isinstance(value, dict) else [value]
+    return found
+
+
 def test_a_finished_pipeline_has_every_output_and_running_it_again_does_nothing(restored: Project) -> None:
-    assert set(restored.metrics()) == {
-        f"{name}.json" for name in ("experiment", "headline", "policies", "learners", "rules", "ensemble", "discount")
-    }
+    names = ["experiment", "headline", "policies", "learners", "rules", "ensemble", "explain", "stability", "discount"]
+    assert set(restored.metrics()) == {f"{name}.json" for name in names}
+    assert "<h1" in (restored.folder / "report" / "index.html").read_text()
     learners = yaml.safe_load((restored.folder / "params.yaml").read_text())["learners"]
     policies = [name for name in restored.metric("policies") if name not in ("source", "simulated")]
     rules = [f"{rule}.{learner}" for learner in [*learners, "ensemble"] for rule in ("threshold", "weighted")]
@@ -29,8 +38,7 @@ def test_metrics_are_numbers_strings_and_booleans_and_say_that_they_are_simulate
         content = restored.metric(Path(name).stem)
         assert content["simulated"] is True
         assert content["source"] == "simulated"
-        flat = [value for row in content.values() for value in (row.values() if isinstance(row, dict) else [row])]
-        assert all(isinstance(value, (int, float, str, bool)) for value in flat)
+        assert all(isinstance(value, (int, float, str, bool)) for value in leaves(content))
 
 
 def test_the_contracts_between_stages_hold(restored: Project) -> None:
@@ -61,10 +69,12 @@ def test_treating_all_over_none_is_revenue_times_effect_less_cost(restored: Proj
     np.testing.assert_allclose(gain, costs["revenue_per_response"] * effect - costs["cost_per_treatment"], rtol=1e-8)
 
 
-def test_a_new_cost_reruns_policy_and_evaluate_alone(restored: Project) -> None:
-    before = restored.metrics()
+def test_a_new_cost_reruns_policy_and_evaluate_and_what_shows_them(restored: Project) -> None:
+    before, learner = restored.metrics(), restored.metric("headline")["learner"]
     output = restored.dvc("exp", "run", "-S", "costs.cost_per_treatment=2")
-    assert restored.stages_run(output) == COSTS
+    # Another learner's effects are explained only if the champion asks another learner.
+    explained = ["explain"] if restored.metric("headline")["learner"] != learner else []
+    assert restored.stages_run(output) == [*COSTS, *explained, "report"]
     after = restored.metrics()
     assert after["headline.json"] != before["headline.json"]
     # Learners are ranked by effects, which no cost changes.
@@ -74,14 +84,14 @@ def test_a_new_cost_reruns_policy_and_evaluate_alone(restored: Project) -> None:
     assert "experiment.json" not in difference
 
 
-def test_charging_on_response_reruns_policy_and_evaluate_alone(restored: Project) -> None:
-    output = restored.dvc("exp", "run", "-S", "costs.charged=on_response")
-    assert restored.stages_run(output) == COSTS
+def test_charging_on_response_refits_nothing_but_in_stability(restored: Project) -> None:
+    ran = restored.stages_run(restored.dvc("exp", "run", "-S", "costs.charged=on_response"))
+    assert [stage for stage in ran if stage != "explain"] == [*COSTS, "stability", "report"]
 
 
-def test_a_budget_adds_its_rules_and_reruns_policy_and_evaluate_alone(restored: Project) -> None:
-    output = restored.dvc("exp", "run", "-S", "policy.budget.share=0.1")
-    assert restored.stages_run(output) == COSTS
+def test_a_budget_adds_its_rules_and_refits_nothing(restored: Project) -> None:
+    ran = restored.stages_run(restored.dvc("exp", "run", "-S", "policy.budget.share=0.1"))
+    assert [stage for stage in ran if stage != "explain"] == [*COSTS, "report"]
     policies = restored.metric("policies")
     shares = [row["share_treated"] for name, row in policies.items() if name.startswith("budget.")]
     assert len(shares) == 10
@@ -90,9 +100,9 @@ def test_a_budget_adds_its_rules_and_reruns_policy_and_evaluate_alone(restored: 
     assert max(shares) > 0.07
 
 
-def test_a_learners_parameter_reruns_that_learner_policy_and_evaluate_alone(restored: Project) -> None:
+def test_a_learners_parameter_refits_no_other_learner(restored: Project) -> None:
     output = restored.dvc("exp", "run", "-S", "learners.x_learner.effect.trees=20")
-    assert restored.stages_run(output) == ["cate@x_learner", "ensemble", *COSTS]
+    assert restored.stages_run(output) == ["cate@x_learner", "ensemble", *COSTS, "explain", "stability", "report"]
 
 
 def test_a_mistyped_override_fails(restored: Project) -> None:
@@ -104,7 +114,7 @@ def test_a_mistyped_override_fails(restored: Project) -> None:
 def test_a_deleted_learner_is_gone_everywhere(restored: Project) -> None:
     restored.keep_learners(FEW)
     output = restored.dvc("repro")
-    assert restored.stages_run(output) == ["ensemble", *COSTS]
+    assert restored.stages_run(output) == ["ensemble", *COSTS, "explain", "stability", "report"]
     for name in ("policies", "learners"):
         assert "x_learner" not in json.dumps(restored.metric(name))
     decisions = pd.read_parquet(restored.folder / "data" / "policy" / "decisions.parquet")
