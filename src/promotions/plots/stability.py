@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from promotions.plots.style import (
@@ -25,6 +24,9 @@ CUSTOMERS = 1000
 MOST_SIDE_BY_SIDE = 5
 MARKERS = {"threshold": "o", "weighted": "s", "constant": "D"}
 KEY = "●  threshold: treat if the effect is at least C/R        □  weighted classifier"
+
+# Shares of wins that differ by rounding alone.
+TIED = 1e-9
 
 
 @styled
@@ -102,17 +104,23 @@ def _face(rule: str, hue: str) -> str:
 
 
 def _finding(table: pd.DataFrame, ratios: list[str]) -> str:
-    """Who wins most often at how many of the ratios."""
-    best = [table[table["ratio"] == ratio].reset_index(drop=True) for ratio in ratios]
-    first = [str(rows["policy"].iloc[int(np.argmax(rows["win_share"]))]) for rows in best]
-    counts = pd.Series(first).value_counts()
-    leader = str(counts.index[0])
-    if len(ratios) == 1:
-        share = float(best[0]["win_share"].max())
-        return f"{_policy_name(leader)} wins most often at C/R = {ratios[0]}: {share:.0%} of the trials"
-    if counts.iloc[0] <= len(ratios) / 2:
-        return f"No policy leads throughout: {len(counts)} win most often at one cost ratio or another"
-    return f"{_policy_name(leader)} wins most often at {counts.iloc[0]} of {len(ratios)} cost ratios"
+    """Who wins most often at how many of the ratios; several who win as often are no winner."""
+    leaders, shares = [], []
+    for ratio in ratios:
+        rows = table[table["ratio"] == ratio]
+        most = float(rows["win_share"].max())
+        first = rows.loc[rows["win_share"] >= most - TIED, "policy"]
+        shares.append(most)
+        leaders += [str(first.iloc[0])] if len(first) == 1 else []
+    counts = pd.Series(leaders, dtype=object).value_counts()
+    if len(counts) and counts.iloc[0] > len(ratios) / 2:
+        leader = _policy_name(str(counts.index[0]))
+        if len(ratios) == 1:
+            return f"{leader} wins most often at C/R = {ratios[0]}: {shares[0]:.0%} of the trials"
+        return f"{leader} wins most often at {counts.iloc[0]} of {len(ratios)} cost ratios"
+    if len(leaders) < len(ratios) / 2:
+        return "No policy leads: several win as often as each other"
+    return f"No policy leads throughout: {len(counts)} win most often at one cost ratio or another"
 
 
 def _policy_name(policy: str) -> str:

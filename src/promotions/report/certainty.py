@@ -91,13 +91,18 @@ def trials(document: Mapping[str, Any]) -> Text:
 def winners(document: Mapping[str, Any]) -> str:
     """Which policy wins most often at which cost ratio, and how often it does."""
     found: dict[str, list[str]] = {}
-    shares = []
+    shares, tied = [], 0
     for ratio, entry in ratios(document).items():
-        best = max(entry, key=lambda name: entry[name]["win_share"])
+        best = max(entry, key=lambda name: (entry[name]["win_share"], entry[name]["profit_mean"]))
         found.setdefault(policy_name(best), []).append(ratio)
         shares.append(float(entry[best]["win_share"]))
+        tied += sum(row["win_share"] == entry[best]["win_share"] for row in entry.values()) > 1
     low, high = percent(min(shares)), percent(max(shares))
     often = f"in {low} of the trials" if low == high else f"in {low} to {high} of the trials"
+    if 2 * tied > len(shares):
+        return (
+            f"No rule leads: at most cost ratios several win equally often, {often}. More trials may tell them apart."
+        )
     if len(found) == 1:
         return f"{next(iter(found))} wins most often at each cost ratio, {often}."
     told = [f"{name} at C/R = {listed(where)}" for name, where in found.items()]

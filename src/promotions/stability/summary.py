@@ -76,5 +76,6 @@ def metrics(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _first(rows: pd.DataFrame, column: str) -> str:
-    """The policy with the highest value; of equal ones the first listed, so the simplest."""
-    return str(rows["policy"].iloc[int(np.argmax(rows[column].to_numpy().round(12)))])
+    """The policy with the highest value; of equal ones that with the higher profit, then the first listed."""
+    order = np.lexsort((-rows["profit_mean"].to_numpy().round(12), -rows[column].to_numpy().round(12)))
+    return str(rows["policy"].iloc[order[0]])

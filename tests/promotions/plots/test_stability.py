@@ -51,6 +51,12 @@ def test_a_constant_or_nobody_in_the_title():
     assert "No policy leads throughout: 3 win most often" in words(winners(frame, trials=10, simulated=False))
 
 
+def test_several_who_win_as_often_are_no_winner():
+    frame = table()
+    frame["win_share"] = 1 / frame["policy"].nunique()
+    assert "No policy leads: several win as often as each other" in words(winners(frame, trials=10, simulated=False))
+
+
 def test_every_policy_stands_in_every_panel_with_the_share_of_trials_that_it_won():
     figure = winners(table(), trials=10, simulated=False)
     assert len(figure.axes) == 3

@@ -318,6 +318,8 @@ def test_stability_names_who_wins_and_how_often():
     several = dict(document) | {"1/20": {"treat_all": trial(0.0, 0.7), "weighted.x_learner": trial(0.0, 0.3)}}
     told = plainly(certainty.winners(several))
     assert told.startswith("Wins most often, in 60 % to 70 % of the trials: Weighted · X-learner at C/R = 1/40; ")
+    tied = dict(document) | {"1/40": {"treat_all": trial(0.0, 0.5), "weighted.x_learner": trial(0.1, 0.5)}}
+    assert plainly(certainty.winners(tied)).startswith("No rule leads: at most cost ratios several win equally often")
     rows = certainty.stability_table(several).rows
     assert [row.cells[1] for row in rows if row.marked] == ["Weighted · X-learner", "Contact everybody"]
 
