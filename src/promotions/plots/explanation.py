@@ -38,7 +38,7 @@ GROUPS = 20
 LEVELS = 8
 # Characters of a line beside the swarm.
 LONGEST_LINE = 46
-LONGEST_TITLE = 31
+LONGEST_TITLE = 28
 
 
 @styled
@@ -134,7 +134,7 @@ def dependence(
         draw(axes, customers[name], contributions[name].to_numpy(), chosen, str(row["unit"]))
         others = len([other for other in str(row["together_with"]).split(", ") if other])
         more = f" (+{others})" if others else ""
-        axes.set_title(_shorter(name, LONGEST_TITLE) + more, fontweight="bold", fontsize=9)
+        axes.set_title(_shorter(name, LONGEST_TITLE - len(more)) + more, fontweight="bold", fontsize=9)
         axes.tick_params(labelsize=8, length=2)
     for axes in grid.flat[len(rows) :]:
         axes.remove()
