@@ -2,7 +2,8 @@
 
 reads   data/scores.parquet, data/policy/decisions.parquet, data/cate/<learner>.parquet, data/nuisance.parquet,
         data/prepared/, data/truth/customers.parquet, models/encoder.json
-writes  metrics/{headline,policies,learners}.json, plots/*.csv and plots/*.png
+writes  metrics/{headline,policies,learners}.json, plots/*.csv and plots/*.png,
+        data/champion_learner.json (whose effects are to be explained)
 """
 
 import numpy as np
@@ -71,6 +72,7 @@ def main() -> None:
     pictures = plots.of_evaluation(tables, ratio=customers.economics.ratio, shown=shown, simulated=simulated)
 
     stage.write_json("metrics/headline.json", {**label, **summary})
+    stage.write_json("data/champion_learner.json", {"learner": shown})
     stage.write_json("metrics/policies.json", {**label, **policies})
     stage.write_json("metrics/learners.json", {**label, **learners})
     for name, table in tables.items():

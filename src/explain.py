@@ -1,6 +1,6 @@
 """Explain the effects behind the champion: which features they use, and how they move with each.
 
-reads   metrics/headline.json (whose effects), models/<learner>/, metrics/ensemble.json, data/cate/<learner>.parquet,
+reads   data/champion_learner.json (whose effects), models/<learner>/, metrics/ensemble.json, data/cate/<learner>.parquet,
         data/prepared/, data/split/, models/encoder.json, data/dictionary.csv
 writes  data/explanations.parquet (customer_id, contribution of each feature), metrics/explain.json, plots/explain.csv,
         plots/explain.png, plots/dependence.png
@@ -39,7 +39,7 @@ def main() -> None:
     )
     alike = require_share(stage.params("explain", "alike"), "explain.alike")
     size = Boosting.from_params(stage.section("explain", "distilled"), "explain.distilled")
-    learner = stage.read_json("metrics/headline.json")["learner"]
+    learner = stage.read_json("data/champion_learner.json")["learner"]
 
     customers = stage.read_parquet("data/prepared/customers.parquet")
     split = read_split(customers["customer_id"])

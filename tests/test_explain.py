@@ -89,7 +89,7 @@ def prepare(folder, protocol, learner, source="simulated"):
     write(folder, "data/prepared/customers.parquet", customers)
     write(folder, "data/prepared/roles.json", {"source": source, "simulated": source == "simulated"})
     write(folder, "models/encoder.json", encoder.to_json())
-    write(folder, "metrics/headline.json", {"learner": learner})
+    write(folder, "data/champion_learner.json", {"learner": learner})
     weights = {"dr_learner": 0.5, "double_ml": 0.3, "constant": 0.2}
     write(folder, "metrics/ensemble.json", {"weights": weights})
     (folder / "data/dictionary.csv").write_text("name,meaning,unit\npaid,Money on all receipts,money\n")
