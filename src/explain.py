@@ -1,7 +1,7 @@
 """Explain the effects behind the champion: which features they use, and how they move with each.
 
-reads   data/champion_learner.json (whose effects), models/<learner>/, metrics/ensemble.json, data/cate/<learner>.parquet,
-        data/prepared/, data/split/, models/encoder.json, data/dictionary.csv
+reads   data/champion_learner.json (whose effects), models/<learner>/, metrics/ensemble.json,
+        data/cate/<learner>.parquet, data/prepared/, data/split/, models/encoder.json, data/dictionary.csv
 writes  data/explanations.parquet (customer_id, contribution of each feature), metrics/explain.json, plots/explain.csv,
         plots/explain.png, plots/dependence.png
 """
