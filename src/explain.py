@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import stage
+from dictionary import read_meanings
 from promotions import explanation
 from promotions.booster_files import FILE
 from promotions.boosting import Boosting
@@ -25,9 +26,6 @@ from promotions.plots.explanation import beeswarm, dependence
 from promotions.splitting import hash_uniform
 from promotions.validation import require_share
 from tables import ENSEMBLE, read_round, read_split, rounds_of
-
-# Sources whose features stand in data/dictionary.csv.
-OF_PURCHASES = ("simulated", "x5")
 
 
 def main() -> None:
@@ -71,7 +69,7 @@ def main() -> None:
     frame = unseen[final].reset_index(drop=True)
     label = stage.label_of_roles()
     together, groups = explanation.alike_together(contributions, frame, alike)
-    table = explanation.most_telling(together, frame, meanings(label["source"]), shown, groups)
+    table = explanation.most_telling(together, frame, read_meanings(label["source"]), shown, groups)
 
     told = {"learner": learner, "method": found.method, "fidelity": found.fidelity, "simulated": label["simulated"]}
     stage.write_parquet(
@@ -111,14 +109,6 @@ def formulas_of(
                 raise InputError(f"{folder} does not give the effects of data/cate/{name}.parquet: run `dvc repro`")
             found.append((name, weight, formula))
     return found
-
-
-def meanings(source: str) -> dict[str, tuple[str, str]]:
-    """What each feature means, and its unit, if features are those of a log of purchases; else nobody has said."""
-    if source not in OF_PURCHASES:
-        return {}
-    table = pd.read_csv("data/dictionary.csv")
-    return dict(zip(table["name"], zip(table["meaning"], table["unit"], strict=True), strict=True))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 import stage
+from dictionary import read_meanings
 from promotions.errors import InputError
 from promotions.report import Run, render, run
 
@@ -25,8 +26,6 @@ PACKAGES = (
     *("numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "econml", "causalml", "statsmodels", "duckdb"),
     *("pyarrow", "matplotlib", "dvc"),
 )
-# Sources whose features stand in data/dictionary.csv.
-OF_PURCHASES = ("simulated", "x5")
 
 
 def main() -> None:
@@ -49,7 +48,7 @@ def main() -> None:
         roles=roles,
         versions=versions,
         fingerprint=fingerprint(path for group in files.values() for path in group.values()),
-        meanings=meanings(str(metrics["headline"]["source"])),
+        meanings={name: meaning for name, (meaning, _) in read_meanings(str(metrics["headline"]["source"])).items()},
     )
     page = render(finished)
     stage.write_bytes(PAGE, page.encode())
@@ -70,14 +69,6 @@ def fingerprint(paths: Iterable[Path]) -> str:
     """Of the content of params.yaml and of these files, under their names."""
     sums = {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in (stage.PARAMS, *paths)}
     return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def meanings(source: str) -> dict[str, str]:
-    """What each feature means, if features are those of a log of purchases; else nobody has said."""
-    if source not in OF_PURCHASES:
-        return {}
-    table = pd.read_csv("data/dictionary.csv")
-    return dict(zip(table["name"].astype(str), table["meaning"].astype(str), strict=True))
 
 
 if __name__ == "__main__":

@@ -354,7 +354,7 @@ def write(folder: Path, run: Run, picture: bytes | None = None) -> None:
     _written(folder / "params.yaml").write_text(yaml.safe_dump(dict(run.params), sort_keys=False))
     _written(folder / "data/prepared/roles.json").write_text(json.dumps(run.roles))
     features = pd.DataFrame({"name": list(run.meanings), "meaning": list(run.meanings.values())})
-    features.to_csv(folder / "data/dictionary.csv", index=False)
+    features.assign(unit="number").to_csv(folder / "data/dictionary.csv", index=False)
 
 
 def _written(path: Path) -> Path:

@@ -64,10 +64,10 @@ def errors_of_small_cells(
     pull = regressors @ bread[:, terms]
     covariance = pull.T @ ((squares * share)[:, None] * pull)
     weight = pull**2 * share[:, None]
-    first = (counts[:, None] * weight * free[:, None]).sum(axis=0)
     spread = counts[:, None] * weight
+    first = (spread * free[:, None]).sum(axis=0)
     second = (spread * (hat**2 @ spread)).sum(axis=0)
-    second += (counts[:, None] * weight**2 * (free**2 - (1 - free) ** 2)[:, None]).sum(axis=0)
+    second += (spread * weight * (free**2 - (1 - free) ** 2)[:, None]).sum(axis=0)
     freedom = np.divide(first**2, second, out=np.full(len(terms), np.inf), where=second > 0)
     return covariance, freedom
 
