@@ -1,8 +1,10 @@
-"""Trees of scikit-learn's kind as a LightGBM model, by way of the text that LightGBM reads.
+"""LightGBM's models as the text that LightGBM reads: made of scikit-learn's trees, or with other leaves.
 
-Of ``tree_`` (also causalml's) only arrays are read: children_left, children_right, feature, threshold, n_node_samples.
+Of scikit-learn's (and causalml's) ``tree_`` only arrays are read: children_left, children_right, feature, threshold,
+n_node_samples.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +22,6 @@ def booster_of_trees(trees: Sequence[Any], values: Sequence[NDArray[np.float64]]
     trees: scikit-learn's ``tree_``, split by ``float32(x) <= threshold``; features without NaN.
     values: a number for each node of each tree, of which those of leaves count.  features: p.
     """
-    texts = [_tree(number, tree, value) for number, (tree, value) in enumerate(zip(trees, values, strict=True))]
     head = {
         "version": "v4",
         "num_class": 1,
@@ -30,10 +31,21 @@ def booster_of_trees(trees: Sequence[Any], values: Sequence[NDArray[np.float64]]
         "objective": "regression",
         "feature_names": _line(f"Column_{number}" for number in range(features)),
         "feature_infos": _line(["[-inf:inf]"] * features),
-        "tree_sizes": _line(len(text.encode()) for text in texts),
     }
-    body = "".join(texts)
-    return lightgbm().Booster(model_str=f"tree\n{_lines(head)}\n{body}end of trees\n\nparameters:\nend of parameters\n")
+    return _booster(f"tree\n{_lines(head)}", [_tree(tree, value) for tree, value in zip(trees, values, strict=True)])
+
+
+def leaves_of(text: str) -> list[int]:
+    """How many leaves each tree of a model's text has."""
+    return [int(number) for number in re.findall(r"^num_leaves=(\d+)$", text, re.M)]
+
+
+def with_leaves(text: str, values: Sequence[NDArray[np.float64]]) -> Any:
+    """The lightgbm.Booster of a model's text, with other values of its leaves, (leaves,) for each tree."""
+    head, trees = _parts(text)
+    lines = [f"leaf_value={_line(value)}" for value in values]
+    changed = [re.sub(r"^leaf_value=.*$", line, tree, flags=re.M) for tree, line in zip(trees, lines, strict=True)]
+    return _booster(head, changed)
 
 
 def as_double(threshold: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -46,7 +58,21 @@ def as_double(threshold: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(middle.astype(np.float32) == below, middle, np.nextafter(middle, -np.inf))
 
 
-def _tree(number: int, tree: Any, value: NDArray[np.float64]) -> str:
+def _parts(text: str) -> tuple[str, list[str]]:
+    """The lines above the trees, without the sizes of the trees, and each tree below its line ``Tree=…``."""
+    head, rest = text.split("\ntree_sizes=", 1)
+    body = rest[rest.index("Tree=0\n") : rest.index("end of trees")]
+    return f"{head}\n", re.split(r"^Tree=\d+\n", body, flags=re.M)[1:]
+
+
+def _booster(head: str, trees: Sequence[str]) -> Any:
+    numbered = [f"Tree={number}\n{tree}" for number, tree in enumerate(trees)]
+    sizes = _line(len(tree.encode()) for tree in numbered)
+    text = f"{head}tree_sizes={sizes}\n\n{''.join(numbered)}end of trees\n\nparameters:\nend of parameters\n"
+    return lightgbm().Booster(model_str=text)
+
+
+def _tree(tree: Any, value: NDArray[np.float64]) -> str:
     """One tree. LightGBM counts splits and leaves apart: a child is the number of a split, or −1 − that of a leaf."""
     is_leaf = np.asarray(tree.children_left) == LEAF
     leaves, splits = np.flatnonzero(is_leaf), np.flatnonzero(~is_leaf)
@@ -54,7 +80,6 @@ def _tree(number: int, tree: Any, value: NDArray[np.float64]) -> str:
     code[leaves], code[splits] = -1 - np.arange(len(leaves)), np.arange(len(splits))
     count = np.asarray(tree.n_node_samples)
     fields = {
-        "Tree": number,
         "num_leaves": len(leaves),
         "num_cat": 0,
         "split_feature": _line(tree.feature[splits]),
