@@ -1,15 +1,16 @@
 """Weigh the learners of the effect against each other, and mix their effects.
 
 reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/, data/split/
-writes  data/cate/ensemble.parquet (customer_id, cate, round), metrics/ensemble.json (weights of the last round)
+writes  data/cate/ensemble.parquet (customer_id, cate, round), models/ensemble/ and metrics/ensemble.json (weights
+        of the last round)
 """
 
 import numpy as np
 import pandas as pd
 
 import stage
-from promotions.learners.ensemble import stack
-from tables import ENSEMBLE, codes_of_clusters, read_round, read_split, rounds_of, scores_with
+from promotions.learners.ensemble import ENSEMBLE, stack
+from tables import codes_of_clusters, read_round, read_split, rounds_of, scores_with
 
 
 def main() -> None:
@@ -43,6 +44,8 @@ def main() -> None:
         effects.append(pd.DataFrame({"customer_id": ids[table.index], "cate": cate, "round": each.number}))
 
     stage.write_parquet(f"data/cate/{ENSEMBLE}.parquet", pd.concat(effects, ignore_index=True))
+    with stage.replacing_folder(f"models/{ENSEMBLE}") as folder:
+        mixture.save(folder)
     label = stage.label_of_roles()
     stage.write_json("metrics/ensemble.json", {**label, "method": mixture.method, "weights": mixture.weights})
     heaviest = sorted(mixture.weights.items(), key=lambda item: -item[1])[:4]

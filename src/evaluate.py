@@ -23,7 +23,8 @@ from promotions.evaluation.reporting import Reporting, Truth
 from promotions.evaluation.scores import Scores
 from promotions.evaluation.summary import GROUPS, headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import evaluate_policies
-from tables import ENSEMBLE, aligned, codes_of_clusters, read_for, read_unseen
+from promotions.learners.ensemble import ENSEMBLE
+from tables import aligned, codes_of_clusters, read_for, read_unseen
 
 # The champion of each customer's segment: with a holdout one policy, nested the one chosen before its segment was seen.
 PROCEDURE = "procedure"

@@ -20,12 +20,13 @@ from promotions.booster_files import FILE
 from promotions.boosting import Boosting
 from promotions.encoding import Encoder
 from promotions.errors import InputError
+from promotions.learners.ensemble import ENSEMBLE
 from promotions.learners.fitted import Effect, load_effect
 from promotions.plots import png_bytes
 from promotions.plots.explanation import beeswarm, dependence
 from promotions.splitting import hash_uniform
 from promotions.validation import require_share
-from tables import ENSEMBLE, read_round, read_split, rounds_of
+from tables import read_round, read_split, rounds_of
 
 
 def main() -> None:

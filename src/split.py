@@ -1,7 +1,8 @@
 """Divide the customers into those who train, select and report, and learn the features' encoding from the first.
 
 reads   data/prepared/customers.parquet
-writes  data/split/{train,select,final}.parquet (customer_id, fold, segment), models/encoder.json
+writes  data/split/{train,select,final}.parquet (customer_id, fold, segment), models/encoder.json,
+        models/profile.json (how each feature is distributed in training: src/score.py looks for drift)
 """
 
 import pandas as pd
@@ -10,6 +11,7 @@ import stage
 from promotions.customers import feature_names
 from promotions.encoding import fit_encoder
 from promotions.errors import InputError
+from promotions.scoring.drift import fit_profile
 from promotions.splitting import PARTS, PROTOCOLS, assign_folds, assign_segments, clusters_of
 from promotions.validation import require_choice
 
@@ -47,6 +49,7 @@ def main() -> None:
         table = pd.DataFrame({"customer_id": customers["customer_id"], "fold": fold, "segment": segment})
         stage.write_parquet(f"data/split/{name}.parquet", table[members[name]])
     stage.write_json("models/encoder.json", encoder.to_json())
+    stage.write_json("models/profile.json", fit_profile(customers[members["train"]], encoder).to_json())
     stage.say(", ".join(f"{name} {int(members[name].sum()):,}" for name in PARTS) + f"; {len(encoder.columns)} columns")
 
 

@@ -33,15 +33,24 @@ PARAMS = Path("params.yaml")
 SIGNIFICANT_DIGITS = 10
 
 
-def run(main: Callable[..., None], description: str | None) -> None:
+def run(
+    main: Callable[..., None],
+    description: str | None,
+    options: Callable[[argparse.ArgumentParser], object] | None = None,
+) -> None:
     """Run a stage's ``main`` with its arguments from the command line.
+
+    options: adds them to the parser; without it each argument of ``main`` is one, by position.
 
     A user's mistake (InputError) ends in one line on standard error and exit status 2. Linear algebra uses one thread:
     its sums would otherwise depend on how many there are. Fits run side by side on ``threads()`` of them.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for argument in inspect.signature(main).parameters:
-        parser.add_argument(argument)
+    if options is not None:
+        options(parser)
+    else:
+        for argument in inspect.signature(main).parameters:
+            parser.add_argument(argument)
     arguments = vars(parser.parse_args())
     # econml, causalml and their dependencies announce their own future changes; none of it is the user's to act on.
     warnings.simplefilter("ignore")

@@ -13,9 +13,6 @@ from promotions.evaluation.scores import Scores, make_scores
 from promotions.inference import cluster_codes
 from promotions.splitting import PARTS, clusters_of
 
-# The learners' mixture: effects of its own, and no entry under `learners`.
-ENSEMBLE = "ensemble"
-
 
 def read_features() -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """The prepared customers and their matrix of encoded features."""

@@ -78,7 +78,7 @@ class Project:
         self.params(lambda content: [content["learners"].pop(name) for name in set(content["learners"]) - set(kept)])
         pipeline = self.folder / "dvc.yaml"
         lines = pipeline.read_text().splitlines()
-        always = ("ensemble", "encoder", "nuisance")
+        always = ("ensemble", "encoder", "nuisance", "policy", "profile")
         rows = [line for line in lines if re.search("- (data/cate|models)/", line) and "${key}" not in line]
         gone = {line for line in rows if Path(line.split("- ")[1]).stem not in (*kept, *always)}
         pipeline.write_text("\n".join(line for line in lines if line not in gone) + "\n")

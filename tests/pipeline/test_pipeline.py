@@ -61,6 +61,22 @@ def test_the_contracts_between_stages_hold(restored: Project) -> None:
     assert not {"mu0", "tau", "outcome"} & set(json.loads((data / "prepared" / "roles.json").read_text())["features"])
 
 
+def test_new_customers_are_scored_from_raw_files_as_from_their_features(restored: Project) -> None:
+    def score(new: str, *options: str) -> pd.DataFrame:
+        done = restored.run("python", "src/score.py", new, "--out", "out.csv", *options)
+        assert done.returncode == 0, done.stderr
+        assert "SIMULATED" in done.stdout
+        return pd.read_csv(restored.folder / "out.csv")
+
+    ready = score("data/prepared/customers.parquet")
+    pd.testing.assert_frame_equal(score("data/ingested"), ready)
+    earlier = score("data/ingested", "--campaign-date", "2019-02-01")
+    assert (earlier["cate"] != ready["cate"]).mean() > 0.5
+    decided = pd.read_parquet(restored.folder / "data/policy/decisions.parquet").set_index("customer_id")
+    champion = decided[restored.metric("headline")["champion"]]
+    np.testing.assert_array_equal(ready.set_index("customer_id").loc[decided.index, "treat"], champion)
+
+
 def test_treating_all_over_none_is_revenue_times_effect_less_cost(restored: Project) -> None:
     scores = pd.read_parquet(restored.folder / "data" / "scores.parquet").query("part == 'final'")
     costs = yaml.safe_load((restored.folder / "params.yaml").read_text())["costs"]

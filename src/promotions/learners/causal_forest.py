@@ -10,6 +10,8 @@ from promotions.learners.fitted import TreeSum
 from promotions.learners.forest import HonestCausalForest
 
 KEY = "learners.causal_forest"
+# Folder of the forest, with all trees: what intervals take.
+FOREST = "forest"
 
 
 class CausalForest:
@@ -67,5 +69,7 @@ class CausalForest:
         return self.effect_.predict(features)
 
     def save(self, folder: Path) -> None:
-        """See ``Learner``; ``fitted.load_effect`` reads it."""
+        """See ``Learner``; ``fitted.load_effect`` reads it. ``HonestCausalForest.load`` reads the forest beside it."""
         self.effect_.save(folder)
+        (folder / FOREST).mkdir()
+        self.forest.save(folder / FOREST)

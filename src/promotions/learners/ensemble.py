@@ -6,15 +6,19 @@ effect: where no learner knows better than the mean, the mixture need not preten
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from promotions.booster_files import broken, is_number, read_model, write_model
 from promotions.errors import InputError
 from promotions.inference import Z_95, clustered_error
 from promotions.validation import require_choice
 
+# What the mixture is called where learners are.
+ENSEMBLE = "ensemble"
 METHODS = STACKING, Q_AGGREGATION = "stacking", "q_aggregation"
 CONSTANT = "constant"
 # Of the largest mean square of an effect. It makes the weights unique (learners that say the same share theirs) and
@@ -45,12 +49,31 @@ class Ensemble:
         """What the constant contributes to every prediction."""
         return self.weights[CONSTANT] * self.mean_effect
 
+    @property
+    def used(self) -> list[str]:
+        """The learners of positive weight."""
+        return [name for name, weight in self.weights.items() if weight > 0 and name != CONSTANT]
+
+    def save(self, folder: Path) -> None:
+        """Write model.json into ``folder``, which exists; without the table."""
+        weights = {"weights": self.weights, "mean_effect": self.mean_effect}
+        write_model(folder, {"kind": ENSEMBLE, "method": self.method, **weights})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Ensemble":
+        """What ``save`` wrote: it predicts as before. Raises InputError."""
+        document = read_model(folder, (ENSEMBLE,), ("method", "weights", "mean_effect"))
+        weights = document["weights"]
+        if not isinstance(weights, dict) or not all(map(is_number, [*weights.values(), document["mean_effect"]])):
+            raise broken(folder, "without the weights of its learners")
+        return cls(document["method"], weights, document["mean_effect"], pd.DataFrame())
+
     def predict(self, cates: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Σ_k w_k ĉ_k + intercept.
 
         cates: (m,) by learner. A learner of weight 0 may be absent.  Returns (m,).  Raises InputError.
         """
-        used = {name: weight for name, weight in self.weights.items() if weight > 0 and name != CONSTANT}
+        used = {name: self.weights[name] for name in self.used}
         absent = [name for name in used if name not in cates]
         if absent:
             raise InputError(f"ensemble: the effects of {absent[0]} are missing; expected {', '.join(used)}")

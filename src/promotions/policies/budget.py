@@ -5,7 +5,7 @@ C·μ₁(x), for only who responds is paid for: ``Economics.expected_charge``. T
 coin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,8 +95,22 @@ def within_budget(
     else:
         budget = require_number(money, "budget.money", 0)
 
+    return spend(gain, price, budget, lambda rows: hash_uniform(names[rows], TIES))
+
+
+def spend(
+    gain: NDArray[np.float64],
+    price: NDArray[np.float64],
+    budget: float,
+    lots: Callable[[NDArray[np.intp]], NDArray[np.float64]],
+) -> NDArray[np.bool_]:
+    """``within_budget`` of arguments that are known to be good.
+
+    gain, price: (n,), what is scarce.  budget: what there is of it.  lots: a number for each row, by which ties of
+    gain/price are decided, lowest first; asked for the rows that are tied.  Returns (n,).
+    """
     waiting = np.flatnonzero(gain >= 0)
-    waiting = waiting[_best_first(gain[waiting], price[waiting], names[waiting])]
+    waiting = waiting[_best_first(gain[waiting], price[waiting], lambda rows: lots(waiting[rows]))]
     treat = np.zeros(len(gain), dtype=bool)
     left = budget * (1 + ROUNDING)
     while len(waiting := waiting[price[waiting] <= left]):
@@ -108,14 +122,16 @@ def within_budget(
     return treat
 
 
-def _best_first(gain: NDArray[np.float64], price: NDArray[np.float64], names: NDArray[np.object_]) -> NDArray[np.intp]:
-    """Positions by gain/price, highest first; who is free comes before all. Ties by a hash of the name."""
+def _best_first(
+    gain: NDArray[np.float64], price: NDArray[np.float64], lots: Callable[[NDArray[np.intp]], NDArray[np.float64]]
+) -> NDArray[np.intp]:
+    """Positions by gain/price, highest first; who is free comes before all. Ties by lot."""
     with np.errstate(over="ignore"):
         ratio = np.where(price > 0, gain / np.where(price > 0, price, 1), np.inf)
     _, value, counts = np.unique(ratio, return_inverse=True, return_counts=True)
-    tied = counts[value] > 1
+    tied = np.flatnonzero(counts[value] > 1)
     lot = np.zeros(len(ratio))
-    lot[tied] = hash_uniform(names[tied], TIES)
+    lot[tied] = lots(tied)
     return np.lexsort((lot, -ratio))
 
 

@@ -5,29 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.errors import InputError
+from promotions.policies.audience import Audience
 from promotions.policies.groups import fit_groups
+from promotions.policies.rules import PREDICTED_OUTCOME, Groups, Tree, values_of
 from promotions.policies.tree import fit_policy_tree
 from promotions.validation import require_choice, require_keys, require_whole
-
-# What a group can be made of beside the customers' own columns: the outcome expected without treatment.
-PREDICTED_OUTCOME = "predicted_outcome"
-
-
-@dataclass(frozen=True)
-class Population:
-    """n customers as these rules see them.
-
-    frame: their own columns.  matrix: (n, p) encoded features.  predicted_outcome: (n,) μ₀(x) from models that have not
-    seen them.
-    """
-
-    frame: pd.DataFrame
-    matrix: NDArray[np.float64]
-    predicted_outcome: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -63,39 +48,25 @@ class DirectRules:
             rule=require_choice(groups["rule"], ("mean", "lower_bound"), "policy.groups.rule"),
         )
 
-    def decide(
+    def fit(
         self,
-        train: Population,
+        train: Audience,
         gain_scores: NDArray[np.float64],
         clusters: NDArray[np.intp],
-        new: Population,
         columns: list[str],
         facts: Mapping[str, tuple[str, str]] | None = None,
-    ) -> tuple[pd.DataFrame, dict[str, str]]:
-        """Learn from training customers and decide on ``new``: 0/1 columns, and each rule in words.
+    ) -> dict[str, Tree | Groups]:
+        """Learn from training customers: rules by name.
 
         gain_scores: (n,) doubly robust scores of the profit of treating over not treating, outcome models cross-fitted.
-        clusters: (n,) codes.  columns: names of the matrix's columns.  facts: what 1 and 0 say in those that are made
-        of a category or a gap (``Encoder.facts``).  Raises InputError for an unknown column.
+        clusters: (n,) codes.  columns: names of the features.  facts: what 1 and 0 say in those that are made of a
+        category or a gap (``Encoder.facts``).  Raises InputError for an unknown column.
         """
         tree = fit_policy_tree(
-            train.matrix, gain_scores, columns, depth=self.depth, cuts=self.cuts, min_leaf=self.min_leaf
+            train.features, gain_scores, columns, depth=self.depth, cuts=self.cuts, min_leaf=self.min_leaf
         )
-        name = f"tree.depth_{self.depth}"
-        decisions, sentences = {name: tree.decide(new.matrix)}, {name: tree.sentence(facts)}
+        rules: dict[str, Tree | Groups] = {f"tree.depth_{self.depth}": Tree(tree, facts or {})}
         for column in self.by:
-            policy = fit_groups(_values(train, column), gain_scores, clusters, bins=self.bins, rule=self.rule)
-            decisions[f"groups.{column}"] = policy.decide(_values(new, column))
-            sentences[f"groups.{column}"] = policy.sentence(column)
-        return pd.DataFrame(decisions).astype(np.int8), sentences
-
-
-def _values(customers: Population, column: str) -> "pd.Series[Any]":
-    if column == PREDICTED_OUTCOME:
-        return pd.Series(customers.predicted_outcome)
-    if column not in customers.frame:
-        raise InputError(
-            f"policy.groups.by: there is no column {column!r}; it is {PREDICTED_OUTCOME} or one of "
-            f"{', '.join(map(str, customers.frame.columns))}"
-        )
-    return customers.frame[column].reset_index(drop=True)
+            policy = fit_groups(values_of(train, column), gain_scores, clusters, bins=self.bins, rule=self.rule)
+            rules[f"groups.{column}"] = Groups(column, policy)
+        return rules

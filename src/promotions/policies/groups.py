@@ -64,15 +64,23 @@ class GroupPolicy:
         there is no pool, a missing value where none was missing.  Raises InputError if numbers come where training had
         categories, or the reverse.
         """
+        # Position −1 is who belongs to no group.
+        treat = np.array([*(group.treat for group in self.groups), False])
+        return treat[self._places(values)]
+
+    def reasons(self, values: ArrayLike) -> tuple[NDArray[np.intp], list[str]]:
+        """The group of each customer, (m,) → (m,), and what the groups are called; the last is none of them."""
+        labels = [_label(self.groups, index, index) for index in range(len(self.groups))]
+        return self._places(values) % (len(labels) + 1), [*labels, "in no group of training"]
+
+    def _places(self, values: ArrayLike) -> NDArray[np.intp]:
         column = _as_column(values)
         if _kind_of(column) != self.kind and not column.isna().all():
             raise InputError(
                 f"policy.groups: the column holds {column.dtype} where training had a {self.kind}; "
                 "give it the type that it had in training"
             )
-        # Position −1 is who belongs to no group.
-        treat = np.array([*(group.treat for group in self.groups), False])
-        return treat[_place(self.groups, column)]
+        return _place(self.groups, column)
 
     def table(self) -> pd.DataFrame:
         """``group, from, to, customers, mean_gain, ci_low, ci_high, treat``, one row a group, from training customers.

@@ -77,20 +77,37 @@ class PolicyTree:
 
         facts: of features that are 0 or 1, what 1 says and what 0 says: "zip code is Rural", "zip code is not Rural".
         """
-        facts = facts or {}
+        told = [self._told(path, facts or {}) for path in _treated(self.root)]
+        if not told:
+            return "treat nobody"
+        if not all(told):
+            return "treat everybody"
+        return "treat if " + _joined(" or ", [_joined(" and ", conditions) for conditions in told])[0]
+
+    def reasons(
+        self, features: ArrayLike, facts: Mapping[str, tuple[str, str]] | None = None
+    ) -> tuple[NDArray[np.intp], list[str]]:
+        """The leaf of each customer, (m, p) → (m,), and what is true of everybody in each leaf, in words."""
+        values = _matrix(features, len(self.names))
+        leaves = _leaves(self.root, [])
+        code = np.zeros(len(values), dtype=np.intp)
+        for number, path in enumerate(leaves):
+            inside = np.ones(len(values), dtype=bool)
+            for split, high in path:
+                inside &= (values[:, split.feature] >= split.cut) == high
+            code[inside] = number
+        told = [self._told(path, facts or {}) for path in leaves]
+        return code, [_joined(" and ", conditions)[0] if conditions else "everybody" for conditions in told]
+
+    def _told(self, path: "list[Step]", facts: Mapping[str, tuple[str, str]]) -> list[tuple[str, bool]]:
+        """The conditions of a way, see ``_condition``."""
 
         def condition(feature: int, limits: Limits) -> tuple[str, bool]:
             name = self.names[feature]
             # Where it may be 1 or 0, only one of the two limits is set.
             return (facts[name][limits[0] is None], False) if name in facts else _condition(name, *limits)
 
-        groups = [_merged(path) for path in _treated(self.root)]
-        told = [[condition(*found) for found in group.items()] for group in groups]
-        if not told:
-            return "treat nobody"
-        if not all(told):
-            return "treat everybody"
-        return "treat if " + _joined(" or ", [_joined(" and ", conditions) for conditions in told])[0]
+        return [condition(*found) for found in _merged(path).items()]
 
     def to_json(self) -> dict[str, Any]:
         """A document from which ``from_json`` makes the same tree."""
@@ -406,6 +423,13 @@ def _treated(node: Split | Leaf) -> list[list[Step]]:
             rest = [[(node, not side), *path] if same else path for path, same in zip(other, about, strict=True)]
             return [[(node, side)], *rest]
     return [[(node, side), *path] for side, paths in ((False, low), (True, high)) for path in paths]
+
+
+def _leaves(node: Split | Leaf, path: list[Step]) -> list[list[Step]]:
+    """The ways to all leaves."""
+    if isinstance(node, Leaf):
+        return [path]
+    return [*_leaves(node.low, [*path, (node, False)]), *_leaves(node.high, [*path, (node, True)])]
 
 
 def _merged(path: list[Step]) -> dict[int, Limits]:

@@ -22,6 +22,19 @@ JUDGES = 20_000
 
 
 @dataclass(frozen=True)
+class Classifier:
+    """A fitted classifier.  model: a lightgbm.Booster, or one decision for everybody."""
+
+    model: Any
+
+    def decide(self, features: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether to treat each customer, (m, p) → (m,)."""
+        if isinstance(self.model, bool):
+            return np.full(len(features), self.model)
+        return np.asarray(self.model.predict(features, raw_score=True, num_threads=1) >= 0)
+
+
+@dataclass(frozen=True)
 class WeightedClassifier:
     """LightGBM, with its size chosen by the weighted score on held-out folds.
 
@@ -45,21 +58,6 @@ class WeightedClassifier:
         base = Boosting.from_params({**params, "leaves": candidates[0]}, "policy.weighted")
         return cls(base, tuple(candidates), seed, threads)
 
-    def decide(
-        self,
-        features: NDArray[np.float64],
-        gain: NDArray[np.float64],
-        fold: NDArray[np.int8],
-        targets: NDArray[np.float64],
-    ) -> NDArray[np.bool_]:
-        """Learn from training customers and decide on ``targets``.
-
-        features (n, p); gain (n,) expected profit of treating, from out-of-fold effects (in-sample ones would teach
-        the classifier to imitate their noise); fold (n,); targets (m, p).  Returns (m,).
-        If every gain has one sign there is nothing to tell apart: all targets get that decision.
-        """
-        return self.decide_each(features, gain[:, None], fold, targets)[:, 0]
-
     def decide_each(
         self,
         features: NDArray[np.float64],
@@ -68,21 +66,31 @@ class WeightedClassifier:
         targets: NDArray[np.float64],
         progress: Callable[[], object] = lambda: None,
     ) -> NDArray[np.bool_]:
-        """``decide`` for each of k gains of the same customers, say at k costs: binned once, fitted side by side.
+        """Decisions of ``learn_each``'s classifiers on ``targets``, (m, p) → (m, k)."""
+        classifiers = self.learn_each(features, gains, fold, progress)
+        decisions = [partial(classifier.decide, targets) for classifier in classifiers]
+        return np.column_stack(run_side_by_side(decisions, self.threads))
 
-        gains (n, k).  progress: called k times a fold.  Returns (m, k), column for column what ``decide`` returns.
+    def learn_each(
+        self,
+        features: NDArray[np.float64],
+        gains: NDArray[np.float64],
+        fold: NDArray[np.int8],
+        progress: Callable[[], object] = lambda: None,
+    ) -> list[Classifier]:
+        """A classifier for each of k gains of the same customers, say at k costs: binned once, fitted side by side.
+
+        features (n, p); gains (n, k) expected profit of treating, from out-of-fold effects (in-sample ones would teach
+        a classifier to imitate their noise); fold (n,).  progress: called k times a fold.  Each is what it would be
+        alone. If every gain of a column has one sign there is nothing to tell apart: everybody gets that decision.
         """
-        decisions = np.empty((len(targets), gains.shape[1]), dtype=bool)
         labels = gains >= 0
         same = labels.all(axis=0) | ~labels.any(axis=0) | ~gains.any(axis=0)
-        decisions[:, same] = labels[0, same]
         held_out = _judges(fold)
         # Those that need no judging count as done.
         for _ in range(len(np.unique(fold)) * gains.shape[1] - len(held_out) * int((~same).sum())):
             progress()
         told_apart = np.flatnonzero(~same).tolist()
-        if not told_apart:
-            return decisions
         binned = Binned(features)
         everybody = np.ones(len(fold), dtype=bool)
 
@@ -96,9 +104,8 @@ class WeightedClassifier:
             learning, judging = learn(column, ~held), learn(column, held)
             return np.stack([self._right_after_each_tree(leaves, learning, judging) for leaves in self.leaves])
 
-        def fit_and_decide(column: int, trees: int, leaves: int) -> NDArray[np.bool_]:
-            booster = lightgbm().train(self._parameters(leaves), learn(column, everybody), trees)
-            return np.asarray(booster.predict(targets, raw_score=True, num_threads=1) >= 0)
+        def fit(column: int, trees: int, leaves: int) -> Any:
+            return lightgbm().train(self._parameters(leaves), learn(column, everybody), trees)
 
         tries = [partial(right_after_each_tree, column, held) for column in told_apart for held in held_out]
         tried = np.reshape(
@@ -107,9 +114,9 @@ class WeightedClassifier:
         )
         # Added fold by fold: a sum in another order could break a tie in another way.
         sizes = [self._best_size(right) for right in tried.sum(axis=1)]
-        fits = [partial(fit_and_decide, column, *size) for column, size in zip(told_apart, sizes, strict=True)]
-        decisions[:, told_apart] = np.column_stack(run_side_by_side(fits, self.threads))
-        return decisions
+        fits = [partial(fit, column, *size) for column, size in zip(told_apart, sizes, strict=True)]
+        fitted = dict(zip(told_apart, run_side_by_side(fits, self.threads), strict=True))
+        return [Classifier(fitted.get(column, bool(labels[0, column]))) for column in range(gains.shape[1])]
 
     def _right_after_each_tree(self, leaves: int, learning: Any, judging: Any) -> NDArray[np.float64]:
         """Weight of the rightly labelled among those held out, after each tree."""

@@ -4,9 +4,10 @@ import math
 
 import pandas as pd
 
+from promotions.learners.ensemble import ENSEMBLE
 from promotions.report.blocks import Block, Code, Column, Figure, Heading, Paragraph, Row, Section, Table, Text
 from promotions.report.glossary import term
-from promotions.report.run import ENSEMBLE, EVERYBODY, NOBODY, Run
+from promotions.report.run import EVERYBODY, NOBODY, Run
 from promotions.report.words import (
     SPACE,
     Estimate,

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from promotions.errors import InputError
+from promotions.learners.ensemble import ENSEMBLE
 
 # Without these there is nothing to report. The rest is told if it is there.
 REQUIRED_METRICS = ("experiment", "headline", "policies", "learners", "rules")
@@ -42,7 +43,6 @@ PICTURE_OF = {
     "discount/cate": "discount/response_curves",
     "discount/policies": "discount/profit_by_rule",
 }
-ENSEMBLE = "ensemble"
 EVERYBODY, NOBODY = "treat_all", "treat_none"
 
 

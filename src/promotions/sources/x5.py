@@ -5,7 +5,7 @@ whether they bought (ods.ai/competitions/x5-retailhero-uplift-modeling). `load` 
 log of purchases stays where it is, and `to_customers` aggregates it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime, time
 from pathlib import Path
@@ -36,7 +36,7 @@ def load(params: Mapping[str, Any], rng: np.random.Generator) -> Iterator[tuple[
 
     Raises InputError naming file, column and rows.
     """
-    _settings(params)
+    reading_settings(params)
     directory = _directory(params)
     find_log(directory)  # so that its absence is said at once
     clients_file, clients = _read(_find(directory, "clients", CLIENTS), CLIENTS, "client_id")
@@ -61,12 +61,35 @@ def to_customers(tables: Ingested, params: Mapping[str, Any]) -> Customers:
     directory = _directory(params)
     found = {name: _find(directory, name, types) for name, types in KNOWN.items()}
     origins = {name: file.name for name, file in found.items()}
-    customers = assemble(tables, find_log(directory), origins, propensity=float(propensity), **_settings(params))
+    customers = assemble(tables, find_log(directory), origins, propensity=float(propensity), **reading_settings(params))
     others = [column for column in found["clients"].columns if column not in CLIENTS]
     if not others:
         return customers
     unused = f"{origins['clients']}: column {', '.join(map(repr, others))} is not known in this layout: not used"
     return replace(customers, notes=(unused, *customers.notes))
+
+
+def customers_to_score(
+    directory: Path, settings: Settings, progress: Callable[[float], object] | None = None
+) -> pd.DataFrame:
+    """``customer_id`` and the features of the clients of uplift_test, or of all clients if there is no such file.
+
+    directory: holds clients, products, purchases.  settings: what counts as before the new campaign.
+    Raises InputError naming file, column and rows.
+    """
+    found = {name: _find(directory, name, types) for name, types in KNOWN.items()}
+    log = find_log(directory)
+    known = pd.Index(_read(found["clients"], CLIENTS, "client_id")[1]["client_id"].to_pandas())
+    _read(found["products"], PRODUCTS, "product_id")
+    wanted = find_file(directory, "uplift_test", f"{KEY}.directory", TO_SCORE)
+    features = customer_features(found["clients"], found["products"], log, settings, progress).frame
+    features = features.rename(columns={"client_id": "customer_id"})
+    if wanted is None:
+        return features
+    name, table = _read(wanted, TO_SCORE, "client_id")
+    ids = pd.Index(table["client_id"].to_pandas())
+    _stop_on(ids[known.get_indexer(ids) < 0], name, f"are not in {found['clients'].name}")
+    return features[features["customer_id"].isin(ids)].reset_index(drop=True)
 
 
 def assemble(
@@ -157,22 +180,22 @@ def _directory(params: Mapping[str, Any]) -> Path:
     return Path(directory)
 
 
-def _settings(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``Settings`` needs of the parameters, checked."""
+def reading_settings(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``Settings`` needs of the section ``data.x5``, but for memory and threads, checked. Raises InputError."""
     require_keys(params, PARAMS, KEY)
     ages = params["ages"]
     if not isinstance(ages, list) or len(ages) != 2:
         raise InputError(f"{KEY}.ages: expected the youngest and the oldest age that are believed, got {ages!r}")
     youngest, oldest = (require_number(age, f"{KEY}.ages", 0, 200) for age in ages)
     return {
-        "campaign": _moment(params["campaign_date"]),
+        "campaign": moment_of(params["campaign_date"]),
         "ages": (float(youngest), float(oldest)),
         "unknown_clients": require_choice(params["unknown_clients"], ("stop", "drop"), f"{KEY}.unknown_clients"),
     }
 
 
-def _moment(value: object) -> datetime:
-    """A day (its first second) or a moment."""
+def moment_of(value: object, key: str = f"{KEY}.campaign_date") -> datetime:
+    """A day (its first second) or a moment. Raises InputError with ``key`` before it."""
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, date):
@@ -182,8 +205,8 @@ def _moment(value: object) -> datetime:
             moment = datetime.fromisoformat(str(value))
         except ValueError:
             raise InputError(
-                f"{KEY}.campaign_date: expected a day such as 2019-03-19, got {value!r}; only purchases before it count"
+                f"{key}: expected a day such as 2019-03-19, got {value!r}; only purchases before it count"
             ) from None
     if moment.tzinfo is not None:
-        raise InputError(f"{KEY}.campaign_date: give it without a time zone, on the clock of the log; got {value!r}")
+        raise InputError(f"{key}: give it without a time zone, on the clock of the log; got {value!r}")
     return moment

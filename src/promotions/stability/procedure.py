@@ -10,12 +10,11 @@ from promotions.boosting import Boosting
 from promotions.economics import CHARGED
 from promotions.errors import InputError
 from promotions.learners import Learner, count_fits, make_learner
-from promotions.learners.ensemble import METHODS
+from promotions.learners.ensemble import ENSEMBLE, METHODS
 from promotions.policies.weighted import WeightedClassifier
 from promotions.validation import require_choice, require_keys, require_share, require_whole
 
 KEYS = ("trials", "customers", "ratios", "train_share", "folds", "learners")
-ENSEMBLE = "ensemble"
 RULES = ("threshold", "weighted")
 CONSTANTS = ("treat_all", "treat_none")
 MOST_RATIOS = 10

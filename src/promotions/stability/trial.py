@@ -14,11 +14,11 @@ from promotions.encoding import fit_encoder
 from promotions.errors import InputError
 from promotions.evaluation.scores import make_scores
 from promotions.learners import Training, cross_fit
-from promotions.learners.ensemble import stack
+from promotions.learners.ensemble import ENSEMBLE, stack
 from promotions.nuisances import cross_fit_outcomes
 from promotions.policies.threshold import threshold
 from promotions.stability.draws import Draw, draw_trial
-from promotions.stability.procedure import ENSEMBLE, Procedure
+from promotions.stability.procedure import Procedure
 
 
 @dataclass(frozen=True)

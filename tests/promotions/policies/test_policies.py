@@ -1,11 +1,12 @@
 """Rules: whom to treat, from estimated effects and from weighted classification."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from promotions.economics import Economics
 from promotions.errors import InputError
-from promotions.policies import Audience, decide
+from promotions.policies import Audience, decide, fit_rules
 from promotions.policies.budget import Budget
 from promotions.policies.threshold import threshold
 from promotions.policies.weighted import WeightedClassifier
@@ -18,6 +19,12 @@ SECTION = {
 
 def classifier(threads=1, seed=1):
     return WeightedClassifier.from_params(SECTION, seed, threads)
+
+
+def alone(*known, threads=1):
+    """Decisions for one gain: features, gain, fold, targets."""
+    features, gain, fold, targets = known
+    return classifier(threads).decide_each(features, gain[:, None], fold, targets)[:, 0]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +52,7 @@ def test_who_just_pays_is_treated():
 
 def test_the_classifier_finds_whom_to_treat_where_single_effects_are_noise(noisy):
     features, gain, fold, targets, truth, noisy_gain = noisy
-    treated = classifier().decide(features, gain, fold, targets)
+    treated = alone(features, gain, fold, targets)
     assert treated.dtype == np.bool_
     assert np.mean(treated == (truth > 0)) > 0.9
     earned, by_noise, at_random = (
@@ -59,7 +66,7 @@ def test_weights_decide_where_most_customers_lose_a_little_and_few_gain_much():
     features = rng.normal(size=(3000, 2))
     rich = features[:, 0] > 0
     gain = np.where(rich, np.where(rng.random(3000) < 0.2, 20.0, -1.0), -1.0)
-    treated = classifier().decide(features, gain, (np.arange(3000) % 3).astype(np.int8), features)
+    treated = alone(features, gain, (np.arange(3000) % 3).astype(np.int8), features)
     assert (gain[rich] > 0).mean() < 0.5
     assert treated[rich].mean() > 0.9
     assert treated[~rich].mean() < 0.1
@@ -68,16 +75,14 @@ def test_weights_decide_where_most_customers_lose_a_little_and_few_gain_much():
 @pytest.mark.parametrize(("sign", "everybody"), [(1.0, True), (-1.0, False), (0.0, True)])
 def test_gains_of_one_sign_decide_for_everybody(noisy, sign, everybody):
     features, gain, fold, targets, _, _ = noisy
-    np.testing.assert_array_equal(
-        classifier().decide(features, sign * np.abs(gain), fold, targets), np.full(2000, everybody)
-    )
+    np.testing.assert_array_equal(alone(features, sign * np.abs(gain), fold, targets), np.full(2000, everybody))
 
 
 def test_customers_too_few_to_split_get_the_decision_of_the_mean_gain():
     features, gain = np.arange(12.0)[:, None], np.array([8.0, -1, -1, -1, -1, -1] * 2)
     fold = (np.arange(12) % 2).astype(np.int8)
     for sign in (1, -1):
-        treated = classifier().decide(features, sign * gain - 1e-9, fold, features)
+        treated = alone(features, sign * gain - 1e-9, fold, features)
         assert (treated == (sign * gain.sum() >= 0)).all()
 
 
@@ -86,8 +91,8 @@ def test_many_gains_at_once_are_decided_as_each_alone(noisy):
     gains = np.column_stack([gain - cost for cost in (-0.5, 0, 0.5, 100)])
     seen = []
     together = classifier(2).decide_each(features, gains, fold, targets, lambda: seen.append(1))
-    alone = np.column_stack([classifier().decide(features, column, fold, targets) for column in gains.T])
-    np.testing.assert_array_equal(together, alone)
+    each = np.column_stack([alone(features, column, fold, targets) for column in gains.T])
+    np.testing.assert_array_equal(together, each)
     assert not together[:, 3].any()
     assert 0 < together[:, 2].mean() < 1
     # As often as there are gains and folds, whether or not there is something to tell apart.
@@ -96,20 +101,20 @@ def test_many_gains_at_once_are_decided_as_each_alone(noisy):
 
 def test_gains_of_one_size_are_a_matter_of_their_sign(noisy):
     features, gain, fold, targets, truth, _ = noisy
-    treated = classifier().decide(features, np.sign(gain), fold, targets)
+    treated = alone(features, np.sign(gain), fold, targets)
     assert np.mean(treated == (truth > 0)) > 0.9
 
 
 def test_one_and_two_threads_decide_alike_and_the_same_seed_again(noisy):
     features, gain, fold, targets, _, _ = noisy
-    one, again, two = (classifier(threads).decide(features, gain, fold, targets) for threads in (1, 1, 2))
+    one, again, two = (alone(features, gain, fold, targets, threads=threads) for threads in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     np.testing.assert_array_equal(one, two)
 
 
 def test_the_scale_of_money_changes_no_decision(noisy):
     features, gain, fold, targets, _, _ = noisy
-    euros, cents = (classifier().decide(features, scale * gain, fold, targets) for scale in (1, 128))
+    euros, cents = (alone(features, scale * gain, fold, targets) for scale in (1, 128))
     np.testing.assert_array_equal(euros, cents)
 
 
@@ -138,8 +143,10 @@ def test_an_unknown_key_is_named():
         WeightedClassifier.from_params(SECTION | {"depth": 3}, 1, 1)
 
 
-def names_of(experiment):
-    return np.array([f"c{number}" for number in range(len(experiment.tau))], dtype=object)
+def audience_of(experiment, economics):
+    ids = np.array([f"c{number}" for number in range(len(experiment.tau))], dtype=object)
+    outcomes = np.column_stack([experiment.mu0, experiment.mu0 + experiment.tau])
+    return Audience(ids, pd.DataFrame(index=range(len(ids))), experiment.features, outcomes, economics)
 
 
 def test_with_a_budget_the_best_are_treated_until_it_is_spent(draw):
@@ -147,9 +154,10 @@ def test_with_a_budget_the_best_are_treated_until_it_is_spent(draw):
     fold = (np.arange(600) % 3).astype(np.int8)
     for charged, budget in (("on_treatment", Budget(share=0.1)), ("on_response", Budget(money=0.05))):
         economics = Economics(0.2, 4.0, charged)
-        mine, theirs = (Audience(names_of(e), e.features, e.mu0 + e.tau, economics) for e in (train, new))
+        mine, theirs = (audience_of(e, economics) for e in (train, new))
         own, cate = (e.tau + e.mu0 / 100 for e in (train, new))
-        found = decide(mine, theirs, {"t_learner": (own, cate)}, fold, classifier(), budget)
+        rules = fit_rules(mine, {"t_learner": own}, fold, classifier(), budget)
+        found = decide(rules, theirs, {"t_learner": cate})
         treat, gain = found["budget.t_learner"].to_numpy(bool), theirs.gain(cate)
         if charged == "on_treatment":
             assert treat.sum() == 10
@@ -163,12 +171,13 @@ def test_with_a_budget_the_best_are_treated_until_it_is_spent(draw):
 def test_decisions_name_every_rule_of_every_learner_after_the_constants(draw, charged):
     train, new, seen = draw(600, 3), draw(100, 4), []
     economics = Economics(1.0, 4.0, charged)
-    mine, theirs = (Audience(names_of(e), e.features, e.mu0 + e.tau, economics) for e in (train, new))
-    cates = {name: (train.tau * by, new.tau * by) for name, by in (("t_learner", 1.0), ("a_learner", 0.1))}
+    mine, theirs = (audience_of(e, economics) for e in (train, new))
+    own, cates = ({"t_learner": e.tau, "a_learner": e.tau / 10} for e in (train, new))
     fold = (np.arange(600) % 3).astype(np.int8)
-    decisions = decide(mine, theirs, cates, fold, classifier(), Budget(), lambda: seen.append(1))
-    rules = [f"{rule}.{name}" for name in cates for rule in ("threshold", "weighted")]
-    assert list(decisions) == ["treat_all", "treat_none", *rules]
+    rules = fit_rules(mine, own, fold, classifier(), Budget(), lambda: seen.append(1))
+    decisions = decide(rules, theirs, cates)
+    names = [f"{rule}.{name}" for name in cates for rule in ("threshold", "weighted")]
+    assert list(decisions) == list(rules) == ["treat_all", "treat_none", *names]
     assert len(seen) == 2 * 3
     assert set(decisions.dtypes.astype(str)) == {"int8"}
     assert decisions["treat_all"].all()

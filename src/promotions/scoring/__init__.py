@@ -1,0 +1,1 @@
+"""A champion applied to customers who were in no experiment: whom to contact, why, and what to expect of it."""

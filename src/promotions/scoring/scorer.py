@@ -1,0 +1,124 @@
+"""Effects, decisions and reasons of customers who were in no experiment, each by itself."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from promotions.booster_files import FILE
+from promotions.economics import Economics
+from promotions.encoding import Encoder
+from promotions.errors import InputError
+from promotions.learners.causal_forest import FOREST
+from promotions.learners.ensemble import ENSEMBLE, Ensemble
+from promotions.learners.fitted import Effect, load_effect
+from promotions.learners.forest import HonestCausalForest
+from promotions.nuisances import OutcomeModels
+from promotions.policies import Audience, Rule
+from promotions.policies.budget import Budget
+from promotions.policies.files import load_rule
+from promotions.policies.rules import Budgeted, Threshold
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """All that a decision takes.
+
+    rule: whom to treat, a customer at a time.  budget: how far down the list, where the champion keeps to one.
+    economics: the constants that it was made for.  learner: whose effect is told: the rule's own, if it goes by one.
+    effects: formulas by learner; ``mixture`` makes one of several.  forest: gives the intervals, if the learner has
+    any.  outcomes: μ₀ and μ₁, where they are needed.
+    """
+
+    encoder: Encoder
+    rule: Rule
+    budget: Budget
+    economics: Economics
+    learner: str
+    effects: Mapping[str, Effect]
+    mixture: Ensemble | None = None
+    forest: HonestCausalForest | None = None
+    outcomes: OutcomeModels | None = None
+
+    @classmethod
+    def load(cls, models: Path, champion: str, learner: str) -> "Scorer":
+        """From what the stages left in ``models``.
+
+        champion: name of a policy.  learner: whose effect is told, where the policy goes by nobody's.
+        Raises InputError if something is missing, changed, or has no formula (a learner of another package's class).
+        """
+        encoder = Encoder.from_json(_read(models / "encoder.json"))
+        stored, economics = load_rule(models / "policy", champion)
+        rule, budget = stored, Budget()
+        if isinstance(stored, Budgeted):
+            rule, budget = Threshold(stored.learner), stored.budget
+        learner = rule.learner or learner
+        mixture = Ensemble.load(models / ENSEMBLE) if learner == ENSEMBLE else None
+        effects = {name: _effect(models, name) for name in (mixture.used if mixture else [learner])}
+        forest = models / learner / FOREST
+        return cls(
+            encoder,
+            rule,
+            budget,
+            economics,
+            learner,
+            effects,
+            mixture,
+            HonestCausalForest.load(forest) if forest.is_dir() else None,
+            _outcomes(models / "nuisance") if rule.needs_outcomes or economics.charged == "on_response" else None,
+        )
+
+    def score(self, customers: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:
+        """A row a customer, and what each contact is expected to cost, (n,).
+
+        customers: ``customer_id``, the features, and cost and revenue where customers have their own.
+        Returns ``customer_id, cate, [cate_low, cate_high,] expected_profit, treat, reason``. The interval is of 95 %,
+        pointwise, and of the forest before its calibration.
+        expected_profit: of contacting over not contacting, R·τ(x) − C, or R·τ(x) − C·μ₁(x) when charged on response.
+        """
+        features = self.encoder.transform(customers)
+        effects = {name: effect.predict(features) for name, effect in self.effects.items()}
+        # Without a learner that has a weight the mixture is a constant, of which length the features tell.
+        cate = self.mixture.predict({**effects, "": features[:, 0]}) if self.mixture else effects[self.learner]
+        ids, economics = customers["customer_id"].to_numpy(object), self.economics.of_customers(customers)
+        told = {"customer_id": ids, "cate": cate}
+        if self.forest is not None:
+            told["cate_low"], told["cate_high"] = self.forest.predict_interval(features)
+        outcomes = np.zeros((len(customers), 2)) if self.outcomes is None else self.outcomes.predict(features)
+        audience = Audience(ids, customers, features, outcomes, economics)
+        codes, words = self.rule.reasons(audience, {self.learner: cate})
+        told["expected_profit"] = audience.gain(cate)
+        told["treat"] = self.rule.decide(audience, {self.learner: cate}).astype(np.int8)
+        return pd.DataFrame(told | {"reason": np.asarray(words, dtype=object)[codes]}), audience.charge
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    try:
+        document: Mapping[str, object] = json.loads(path.read_text())
+    except (OSError, ValueError) as problem:
+        raise InputError(f"{path}: expected what an earlier stage wrote, got {problem!r}: run `dvc repro`") from None
+    return document
+
+
+def _effect(models: Path, learner: str) -> Effect:
+    folder = models / learner
+    if folder.is_dir() and not (folder / FILE).is_file():
+        raise InputError(
+            f"{folder} holds no formula of the effect: a learner with `backend: econml` cannot be applied to new "
+            "customers; use our own in params.yaml and run `dvc repro`"
+        )
+    return load_effect(folder)
+
+
+def _outcomes(folder: Path) -> OutcomeModels:
+    """Those of the last round."""
+    rounds = sorted((each for each in folder.glob("*") if each.name.isdecimal()), key=lambda each: int(each.name))
+    if not rounds:
+        raise InputError(f"{folder} holds no outcome models; an earlier stage writes them: run `dvc repro`")
+    return OutcomeModels.load(rounds[-1])

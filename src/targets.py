@@ -1,0 +1,101 @@
+"""Lists of customers: new ones as they come, scored ones as they go."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+import stage
+from dictionary import OF_PURCHASES
+from promotions.encoding import Encoder
+from promotions.errors import InputError
+from promotions.purchases import Settings
+from promotions.scoring.spreadsheet import as_text
+from promotions.sources.new_customers import ROWS, NewTable
+from promotions.sources.simulated import CAMPAIGN_DATE
+from promotions.sources.x5 import customers_to_score, moment_of, reading_settings
+
+__all__ = ["ROWS", "read_pieces", "require_table", "write"]
+
+OUT_SUFFIXES = (".csv", ".parquet")
+
+
+def read_pieces(path: str, encoder: Encoder, identifier: str | None, date: str | None) -> Iterator[pd.DataFrame]:
+    """New customers, some at a time: of a folder in the layout of X5, or of a table.
+
+    identifier: the column of ids; None: as in training.  date: the campaign's, where purchases are aggregated.
+    """
+    roles = stage.read_json("data/prepared/roles.json")
+    source, own = roles["source"], [role for role in ("cost", "revenue") if role in roles["roles"]]
+    if Path(path).is_dir():
+        if source not in OF_PURCHASES:
+            raise InputError(f"{path}: a folder, but the champion learned from a table; expected a CSV or Parquet file")
+        frame = customers_to_score(Path(path), _settings(source, date))
+        yield from (frame.iloc[start : start + ROWS] for start in range(0, len(frame), ROWS))
+        return
+    if date is not None:
+        raise InputError(
+            f"--campaign-date: {path} is a table, whose features are ready; expected a folder of raw files"
+        )
+    table = stage.section("data", "table")
+    of_table = source == "table"
+    names = {role: str(table[role]) if of_table else role for role in own}
+    new = NewTable(Path(path), encoder, identifier, names)
+    header = new.header()
+    if identifier is None:
+        known = [str(table["id"])] if of_table and table["id"] is not None else []
+        there = [name for name in (*known, "customer_id", "client_id") if name in header]
+        if not there and not (of_table and table["id"] is None):
+            raise InputError(
+                f"{path}: column {(known or ['customer_id'])[0]!r} is missing; the file has "
+                f"{', '.join(map(repr, header))}; name the column of ids by --id"
+            )
+        new = NewTable(Path(path), encoder, there[0] if there else None, names)
+    # What `prepare` wrote has the roles' own names.
+    renamed = {role: role if role in header else name for role, name in names.items()}
+    yield from NewTable(new.path, encoder, new.identifier, renamed).pieces()
+
+
+def _settings(source: str, date: str | None) -> Settings:
+    reading: dict[str, Any] = {"campaign": CAMPAIGN_DATE}
+    if source == "x5":
+        reading = reading_settings(stage.section("data", "x5"))
+    if date is not None:
+        reading["campaign"] = moment_of(date, "--campaign-date")
+    memory = str(stage.params("data", "memory_limit"))
+    return Settings(memory=memory, threads=stage.threads(), **reading)
+
+
+def require_table(path: str) -> None:
+    """Raise InputError if what is to be written there is no table by its name, or its folder is not there."""
+    if not path.lower().endswith(OUT_SUFFIXES):
+        raise InputError(f"--out: {path!r} is no table known by its name; expected one of {', '.join(OUT_SUFFIXES)}")
+    if not Path(path).resolve().parent.is_dir():
+        raise InputError(f"--out: there is no folder {str(Path(path).parent)!r}; make it, or write elsewhere")
+
+
+def write(path: str, pieces: Iterable[pd.DataFrame]) -> int:
+    """Write scored customers, CSV or Parquet by the name's ending; in CSV no text is a formula: says how many were."""
+    marked = 0
+    with stage.replacing(path) as temporary:
+        writer: pq.ParquetWriter | pa_csv.CSVWriter | None = None
+        try:
+            for piece in pieces:
+                frame = piece
+                if path.lower().endswith(".csv"):
+                    ids, formulas = as_text(piece["customer_id"])
+                    frame = piece.assign(customer_id=ids, reason=as_text(piece["reason"])[0])
+                    marked += int(formulas.sum())
+                table = pa.Table.from_pandas(frame, preserve_index=False)
+                if writer is None:
+                    make = pa_csv.CSVWriter if path.lower().endswith(".csv") else pq.ParquetWriter
+                    writer = make(temporary, table.schema)
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+    return marked

@@ -1,0 +1,126 @@
+"""Rules decide the same once they were saved, and every customer is told why."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from promotions.economics import Economics
+from promotions.errors import InputError
+from promotions.policies import Audience, decide, fit_rules
+from promotions.policies.budget import Budget
+from promotions.policies.direct import DirectRules
+from promotions.policies.files import load_rule, save_rules
+from promotions.policies.rules import Budgeted, Classified, Constant, Threshold
+from promotions.policies.weighted import Classifier, WeightedClassifier
+
+WEIGHTED = {
+    "trees": 8, "leaves": [4], "learning_rate": 0.2, "min_leaf": 20, "feature_share": 1, "row_share": 1, "l2": 1,
+}  # fmt: skip
+ECONOMICS = Economics(1.0, 4.0)
+
+
+def customers(n: int, seed: int, economics: Economics = ECONOMICS) -> tuple[Audience, np.ndarray]:
+    """n customers, of whom those of 45 and more gain, and their effects."""
+    rng = np.random.default_rng(seed)
+    age = rng.integers(18, 80, n).astype(float)
+    shop = rng.choice(["north", "south", '=HYPERLINK("x")'], n)
+    frame = pd.DataFrame({"age": age, "shop": shop})
+    features = np.column_stack([age, shop == "north", rng.normal(size=n)])
+    outcomes = rng.random((n, 2))
+    ids = np.array([f"c{number}" for number in range(n)], dtype=object)
+    cate = np.where(age >= 45, 0.5, 0.0) + rng.normal(0, 0.05, n)
+    return Audience(ids, frame, features, outcomes, economics), cate
+
+
+@pytest.fixture(scope="module")
+def rules() -> dict[str, Any]:
+    train, cate = customers(1500, 1)
+    fold = (np.arange(1500) % 3).astype(np.int8)
+    weighted = WeightedClassifier.from_params(WEIGHTED, 1, 1)
+    learned = fit_rules(train, {"t_learner": cate}, fold, weighted, Budget(share=0.1))
+    direct = DirectRules.from_params(
+        {"depth": 2, "cuts": 16, "min_leaf": 20}, {"by": ["predicted_outcome", "shop"], "bins": 4, "rule": "mean"}
+    )
+    scores = train.gain(cate) + np.random.default_rng(2).normal(size=1500)
+    facts = {"shop=north": ("shop is north", "shop is not north")}
+    told = direct.fit(train, scores, np.arange(1500), ["age", "shop=north", "noise"], facts)
+    return learned | told | {"weighted.nobody": Classified("nobody", Classifier(False))}
+
+
+def test_what_was_saved_decides_and_explains_the_same(rules, tmp_path) -> None:
+    new, cate = customers(400, 3)
+    save_rules(tmp_path, rules, ECONOMICS)
+    effects = {"t_learner": cate, "nobody": cate}
+    for name, rule in rules.items():
+        loaded, economics = load_rule(tmp_path, name)
+        assert economics == ECONOMICS
+        assert type(loaded) is type(rule)
+        assert (loaded.learner, loaded.needs_outcomes) == (rule.learner, rule.needs_outcomes)
+        np.testing.assert_array_equal(loaded.decide(new, effects), rule.decide(new, effects))
+        for mine, theirs in zip(loaded.reasons(new, effects), rule.reasons(new, effects), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    decisions = decide(rules, new, effects)
+    assert 0 < decisions["weighted.t_learner"].mean() < 1
+    assert decisions["budget.t_learner"].sum() == 40
+    # Text alone: nothing that runs when it is read.
+    assert {file.suffix for file in tmp_path.iterdir()} == {".json", ".txt"}
+
+
+def test_a_reason_belongs_to_one_decision(rules) -> None:
+    new, cate = customers(600, 4)
+    effects = {"t_learner": cate, "nobody": cate}
+    for rule in rules.values():
+        codes, words = rule.reasons(new, effects)
+        treat = rule.decide(new, effects)
+        assert codes.shape == (600,)
+        for code in np.unique(codes):
+            assert words[code]
+            assert len(set(treat[codes == code])) == 1
+
+
+def test_reasons_say_what_is_true(rules) -> None:
+    new, cate = customers(500, 5)
+    codes, words = Threshold("t_learner").reasons(new, {"t_learner": cate})
+    assert words == ["effect below C/R = 0.25", "effect at least C/R = 0.25"]
+    np.testing.assert_array_equal(codes, cate >= 0.25)
+    codes, words = rules["tree.depth_2"].reasons(new, {})
+    age = new.frame["age"].to_numpy()
+    for code, word in enumerate(words):
+        limit = float(word.split("age ")[1].split()[1])
+        inside = age[codes == code]
+        assert ((inside >= limit) if "age ≥" in word else (inside < limit)).all()
+    codes, words = rules["groups.shop"].reasons(new, {})
+    assert {words[code] for code in codes} == {f"shop is {shop}" for shop in new.frame["shop"]}
+    mine = Audience(new.ids, new.frame.assign(shop="west"), new.features, new.outcomes, ECONOMICS)
+    codes, words = rules["groups.shop"].reasons(mine, {})
+    assert {words[code] for code in codes} == {"shop is in no group of training"}
+    codes, words = Budgeted("t_learner", Budget(share=0.1)).reasons(new, {"t_learner": cate})
+    assert np.bincount(codes)[2] == 50
+    assert words[2] == "effect at least C/R = 0.25, and within the budget"
+    own, _ = customers(500, 5, Economics(np.full(500, 1.0), 4.0))
+    assert Threshold("t_learner").reasons(own, {"t_learner": cate})[1] == ["expected to cost more than it earns", "expected to pay"]  # fmt: skip  # noqa: E501
+    assert Constant(True).reasons(new, {})[1] == ["treat everybody"]
+
+
+def test_a_rule_that_is_not_there_is_named(rules, tmp_path) -> None:
+    save_rules(tmp_path, rules, ECONOMICS)
+    with pytest.raises(InputError, match=r"has no rule 'threshold.x_learner', only treat_all, treat_none, "):
+        load_rule(tmp_path, "threshold.x_learner")
+
+
+def test_a_changed_file_is_refused(rules, tmp_path) -> None:
+    save_rules(tmp_path, rules, ECONOMICS)
+    trees = tmp_path / "weighted.t_learner.txt"
+    trees.write_text(trees.read_text().replace("leaf_value=", "leaf_value=9", 1))
+    with pytest.raises(InputError, match=r"weighted\.t_learner\.txt, which is incomplete or was changed"):
+        load_rule(tmp_path, "weighted.t_learner")
+    # The other rules do not need it.
+    assert load_rule(tmp_path, "threshold.t_learner")[0] == Threshold("t_learner")
+    document = json.loads((tmp_path / "model.json").read_text())
+    document["rules"]["treat_all"] = {"kind": "pickle"}
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="a rule 'treat_all' that cannot be read"):
+        load_rule(tmp_path, "treat_all")
