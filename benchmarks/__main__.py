@@ -4,6 +4,7 @@ Each benchmark is a section of its own, which says when and where it ran; sectio
 stay. Lines that begin with ``ratio:`` are gathered in a table at the top.
 
     PYTHONPATH=src python -m benchmarks [name …]
+    PYTHONPATH=src python -m benchmarks forest --against econml --seeds 1
 """
 
 import importlib
@@ -18,7 +19,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.md")
 # In the order of the file; all but the coverage studies, which take their time and say nothing about speed.
-NAMES = ("prepare", "nuisances", "forest", "stability", "explain", "evaluate", "tree")
+NAMES = ("prepare", "nuisances", "forest", "stability", "explain", "evaluate", "tree", "score")
 MORE = ("coverage", "discount_coverage")
 PACKAGES = ("lightgbm", "scikit-learn", "econml", "causalml", "shap", "numpy", "pandas", "duckdb")
 RATIO = "ratio:"
@@ -40,12 +41,13 @@ def machine() -> str:
     return f"{processor}, {cores} cores, {memory:.0f} GiB; Python {platform.python_version()}, {packages}"
 
 
-def run(name: str) -> str:
+def run(name: str, options: list[str]) -> str:
     """The section of one benchmark, its lines shown as they come. Ends the program if it fails."""
     subject = (importlib.import_module(f"benchmarks.{name}").__doc__ or name).splitlines()[0]
     print(f"── {name}: {subject}", flush=True)
     started, lines = time.perf_counter(), []
-    process = subprocess.Popen([sys.executable, "-m", f"benchmarks.{name}"], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", f"benchmarks.{name}", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:
         print(line, end="", flush=True)
@@ -53,7 +55,8 @@ def run(name: str) -> str:
     if process.wait():
         sys.exit(f"error: benchmarks.{name} ended with status {process.returncode}; {RESULTS.name} is as it was")
     when = f"{time.strftime('%Y-%m-%d')}, {(time.perf_counter() - started) / 60:.1f} minutes"
-    return f"{subject}\n\n{when}; {machine()}\n\n```\n{''.join(lines).rstrip()}\n```\n"
+    asked = f" ({' '.join(options)})" if options else ""
+    return f"{subject}{asked}\n\n{when}; {machine()}\n\n```\n{''.join(lines).rstrip()}\n```\n"
 
 
 def read() -> dict[str, str]:
@@ -77,15 +80,19 @@ def write(sections: dict[str, str]) -> None:
     temporary.replace(RESULTS)
 
 
-def main(names: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Run them, and write after each."""
+    first = next((k for k, word in enumerate(arguments) if word.startswith("-")), len(arguments))
+    names, options = arguments[:first] or list(NAMES), arguments[first:]
+    if options and len(names) > 1:
+        sys.exit(f"error: options are those of one benchmark; name it: {', '.join((*NAMES, *MORE))}")
     unknown = [name for name in names if name not in (*NAMES, *MORE)]
     if unknown:
         sys.exit(f"error: no benchmark {unknown[0]!r}; there are {', '.join((*NAMES, *MORE))}")
     for name in names:
-        write(read() | {name: run(name)})
+        write(read() | {name: run(name, options)})
     print(f"written: {RESULTS}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(NAMES))
+    main(sys.argv[1:])

@@ -240,7 +240,9 @@ def main() -> None:
     print(f"the earlier study's trial, {asked.rows:,} customers:", flush=True)
     with_grid, without_grid = study(subjects, threads)
     for name, seconds in (("with that grid", with_grid), ("without any grid", without_grid)):
-        print(f"one trial {name}: {seconds / 3600:.1f} h; ours {each:.1f} s: {seconds / each:,.0f} times as fast")
+        print(
+            f"ratio: the earlier study's trial {name}: {seconds / 3600:.1f} h; ours {each:.1f} s: {seconds / each:,.0f} times as fast"
+        )
 
 
 if __name__ == "__main__":

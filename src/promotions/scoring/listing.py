@@ -73,10 +73,14 @@ class Listing:
         return int(order[first]), int(order[first + 1])
 
     def afford(self, allowance: Allowance) -> NDArray[np.bool_]:
-        """Whom to treat of all customers, in their order: the best of those whom the rule treats, ``within_budget``."""
+        """Whom to treat of all customers, in their order: the best of those whom the rule treats, ``within_budget``.
+
+        To be asked once: what it takes is then forgotten.
+        """
         if not self._waiting:
             raise InputError("the list is empty; expected one row a customer")
         gain, charge, lot = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+        self._waiting.clear()
         if allowance.share is not None:
             charge, budget = np.ones(len(gain)), allowance.share * len(gain)
         else:
