@@ -68,8 +68,8 @@ def compare(effect: Callable[[Floats], Floats], rows: int) -> None:
         f"{effect.__name__:9s}exact  {ours:6.2f} s, reward {tree.reward:.4f}, in truth {true_exact:.4f}: "
         f"{tree.sentence()}\n"
         f"{'':9s}greedy {theirs:6.2f} s, reward {greedy_reward:.4f}, in truth {true_greedy:.4f}\n"
-        f"ratio: {effect.__name__}: the exact tree is {theirs / ours:.1f} times as fast as econml's greedy one and earns "
-        f"{tree.reward / greedy_reward:.3f} times as much"
+        f"ratio: {effect.__name__}: the exact tree is {theirs / ours:.1f} times as fast as econml's greedy one "
+        f"and earns {tree.reward / greedy_reward:.3f} times as much"
     )
     levels = np.column_stack([np.searchsorted(np.quantile(x, QUANTILES), x) for x in features.T]).astype(float)
     exact = fit_policy_tree(levels, gain, NAMES, depth=2, cuts=CUTS).reward
