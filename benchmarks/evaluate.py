@@ -124,9 +124,7 @@ def main(customers: int) -> None:
     for _ in range(repeats):
         by_array = mean_profits(by_ips, treat, ECONOMICS)
     fast = (time.perf_counter() - start) / repeats / POLICIES
-    print(
-        f"ratio: profit of a policy, row by row {slow:.2f} s, on arrays {fast:.5f} s: {slow / fast:,.0f} times as fast"
-    )
+    print(f"ratio: one profit, row by row {slow:.2f} s, on arrays {fast:.5f} s: {slow / fast:,.0f} times as fast")
     found = by_array[list(decisions).index("threshold.learner_0")]
     print(f"profit per customer: row by row {by_row:.4f}, on arrays {found:.4f} (which weights a contact's cost too)")
 

@@ -241,7 +241,8 @@ def main() -> None:
     with_grid, without_grid = study(subjects, threads)
     for name, seconds in (("with that grid", with_grid), ("without any grid", without_grid)):
         print(
-            f"ratio: the earlier study's trial {name}: {seconds / 3600:.1f} h; ours {each:.1f} s: {seconds / each:,.0f} times as fast"
+            f"ratio: the earlier study's trial {name}: {seconds / 3600:.1f} h; ours {each:.1f} s: "
+            f"{seconds / each:,.0f} times as fast"
         )
 
 
