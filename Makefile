@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run discounts stability test lint lock clean bench bench-coverage bench-discounts
+.PHONY: help run discounts stability plots experiments test lint lock clean bench bench-coverage bench-discounts
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,20 @@ discounts: $(VENV)/.installed ## how much discount for whom: run the other pipel
 
 stability: $(VENV)/.installed ## how much of the answer is luck: the whole procedure again and again
 	@dvc repro stability && $(PAGE)
+
+# Those of dvc.yaml that exist: asked for a stage that was not run, DVC warns. dvc.yaml:: says that these are names of
+# plots; a path alone draws the file a second time, by a template that is not ours.
+DRAWN = $$(sed -n 's/^  - \(plots[^:]*\):*$$/\1/p' dvc.yaml | xargs ls 2>/dev/null | sed 's/^/dvc.yaml::/')
+
+plots: $(VENV)/.installed ## every chart and picture in one page; beside other revisions: make plots WITH="HEAD~1 my-experiment"
+	@dvc plots $(if $(WITH),diff $(WITH) --targets,show) $(DRAWN)
+
+# `dvc exp show` has a column for each of 500 numbers. Here: the answer, and the parameters that differ.
+experiments: $(VENV)/.installed ## every experiment since the last commit: champion, profit, lead, what was changed
+	@dvc exp show --csv --only-changed --hide-workspace --sort-by costs.cost_per_treatment \
+	  --keep '(rev|Experiment|champion|profit_per_customer|lift_over_best_constant)$$' \
+	  --drop '(?!(checks|costs|data|evaluate|explain|learners|nuisance|policy|split)\.|ensemble\.method|seed)' | \
+	  python -c 'import sys, pandas; print(pandas.read_csv(sys.stdin).to_string(index=False, na_rep="", float_format="{:.5g}".format))'
 
 lint: $(VENV)/.installed
 	@ruff check . && ruff format --check . && mypy src

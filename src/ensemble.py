@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 import stage
-from promotions.learners.ensemble import ENSEMBLE, stack
+from promotions import ENSEMBLE
+from promotions.learners.ensemble import stack
 from tables import codes_of_clusters, read_round, read_split, rounds_of, scores_with
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import stage
-from promotions import plots
+from promotions import ENSEMBLE, plots
 from promotions.economics import Economics
 from promotions.encoding import Encoder
 from promotions.evaluation.arms import Arms
@@ -23,7 +23,6 @@ from promotions.evaluation.reporting import Reporting, Truth
 from promotions.evaluation.scores import Scores
 from promotions.evaluation.summary import GROUPS, headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import evaluate_policies
-from promotions.learners.ensemble import ENSEMBLE
 from tables import aligned, codes_of_clusters, read_for, read_unseen
 
 # The champion of each customer's segment: with a holdout one policy, nested the one chosen before its segment was seen.

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 import stage
 from dictionary import read_meanings
-from promotions import explanation
+from promotions import ENSEMBLE, explanation
 from promotions.booster_files import FILE
 from promotions.boosting import Boosting
 from promotions.encoding import Encoder
 from promotions.errors import InputError
-from promotions.learners.ensemble import ENSEMBLE
 from promotions.learners.fitted import Effect, load_effect
 from promotions.plots import png_bytes
 from promotions.plots.explanation import beeswarm, dependence

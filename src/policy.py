@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import stage
+from promotions import ENSEMBLE
 from promotions.customers import feature_names
 from promotions.economics import Economics
 from promotions.encoding import Encoder
-from promotions.learners.ensemble import ENSEMBLE
 from promotions.policies import Audience, decide, fit_rules
 from promotions.policies.budget import Budget
 from promotions.policies.direct import DirectRules

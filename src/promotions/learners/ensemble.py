@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from promotions import ENSEMBLE
 from promotions.booster_files import broken, is_number, read_model, write_model
 from promotions.errors import InputError
 from promotions.inference import Z_95, clustered_error
 from promotions.validation import require_choice
 
-# What the mixture is called where learners are.
-ENSEMBLE = "ensemble"
 METHODS = STACKING, Q_AGGREGATION = "stacking", "q_aggregation"
 CONSTANT = "constant"
 # Of the largest mean square of an effect. It makes the weights unique (learners that say the same share theirs) and

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, PINK = RULE_PALETTE
+BLUE, ORANGE, GREEN, PINK = RULE_PALETTE[:4]
 RULES = {
     "constant": ("the same dose for everybody", FAINT),
     "best": ("the best supported dose", BLUE),

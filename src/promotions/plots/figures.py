@@ -13,6 +13,7 @@ from promotions.plots.style import (
     FAINT,
     INK,
     REFERENCES,
+    RULE_ORDER,
     RULE_PALETTE,
     colours,
     decimals,
@@ -462,6 +463,6 @@ def _rules(rows: pd.DataFrame) -> pd.Series:
 
 def _rule_colours(rows: pd.DataFrame) -> dict[str, str]:
     rules = _rules(rows)
-    names = sorted(set(rules) - {CONSTANT})
+    names = [*RULE_ORDER, *sorted(set(rules) - {*RULE_ORDER, CONSTANT})]
     hues = {rule: RULE_PALETTE[i % len(RULE_PALETTE)] for i, rule in enumerate(names)}
     return hues | ({CONSTANT: FAINT} if (rules == CONSTANT).any() else {})

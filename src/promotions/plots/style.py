@@ -27,8 +27,9 @@ PALETTE = (
     *("#882255", "#44AA99", "#DDAA33", "#AA4499", "#7A4B1F"),
 )
 
-# Okabe and Ito's blue, vermilion, green and purple: rules, which share a figure with no learner's colour.
-RULE_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+# Okabe and Ito's blue, vermilion, green, purple and sky blue: rules, which share a figure with no learner's colour.
+RULE_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
+RULE_ORDER = ("threshold", "weighted", "tree", "groups", "budget")
 
 # The order fixes a learner's colour, in every figure and whichever other learners there are.
 LEARNER_ORDER = (

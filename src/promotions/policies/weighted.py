@@ -18,7 +18,7 @@ from promotions.errors import InputError
 from promotions.parallel import run_side_by_side
 
 # Customers who judge how large a classifier should be.
-JUDGES = 20_000
+JUDGES = 15_000
 
 
 @dataclass(frozen=True)
@@ -149,13 +149,10 @@ class WeightedClassifier:
 
 
 def _judges(fold: NDArray[np.int8]) -> list[NDArray[np.bool_]]:
-    """The folds that are held out to judge sizes, as masks (n,): one after the other until ``JUDGES`` are in them.
-
-    At least two: with very many customers more folds would only cost time.
-    """
+    """The folds that are held out to judge sizes, as masks (n,): one after the other until ``JUDGES`` are in them."""
     held_out = [fold == held for held in np.unique(fold)]
     reached = np.cumsum([held.sum() for held in held_out])
-    return held_out[: max(2, int(np.searchsorted(reached, JUDGES)) + 1)]
+    return held_out[: int(np.searchsorted(reached, JUDGES)) + 1]
 
 
 def _weight_of_right(predicted: NDArray[np.float64], data: Any) -> tuple[str, float, bool]:

@@ -6,11 +6,12 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+from promotions import ENSEMBLE
 from promotions.boosting import Boosting
 from promotions.economics import CHARGED
 from promotions.errors import InputError
 from promotions.learners import Learner, count_fits, make_learner
-from promotions.learners.ensemble import ENSEMBLE, METHODS
+from promotions.learners.ensemble import METHODS
 from promotions.policies.weighted import WeightedClassifier
 from promotions.validation import require_choice, require_keys, require_share, require_whole
 

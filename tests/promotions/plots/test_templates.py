@@ -1,14 +1,16 @@
 """Our Vega-Lite templates are what DVC fills: anchors, learners in colours, revisions apart, numbers from strings."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from dvc_render import VegaRenderer
 
-from promotions.plots.style import LEARNER_ORDER, PALETTE
+from promotions.plots.style import FAINT, LEARNER_ORDER, PALETTE, REFERENCES, RULE_ORDER, RULE_PALETTE
 
 TEMPLATES = Path(__file__).parents[3] / ".dvc" / "plots"
 NAMES = ["learners_decile", "learners_line", "policies_interval", "profit_heatmap"]
@@ -64,7 +66,7 @@ def test_these_are_all_the_templates() -> None:
 def test_template_is_vega_lite_with_dvcs_anchors(name: str) -> None:
     template = read(name)
     assert template["$schema"].startswith("https://vega.github.io/schema/vega-lite/v5")
-    assert template["data"] == {"values": "<DVC_METRIC_DATA>"}
+    assert template["data"] == {"name": "rows", "values": "<DVC_METRIC_DATA>"}
     assert template["title"]["text"] == "<DVC_METRIC_TITLE>"
     assert "<DVC_METRIC_X_LABEL>" in json.dumps(template)
 
@@ -76,14 +78,40 @@ def test_revisions_and_learners_are_told_apart(name: str) -> None:
     if name == "profit_heatmap":
         assert "learner" in fields(template, "y")
     else:
-        assert fields(template, "color") == {"rule" if name == "policies_interval" else "learner"}
+        assert fields(template, "color") == {"kind" if name == "policies_interval" else "learner"}
+
+
+def test_lines_and_intervals_of_another_revision_are_dashed() -> None:
+    for name in set(NAMES) - {"profit_heatmap"}:
+        assert fields(read(name), "strokeDash") == {"rev"}
 
 
 @pytest.mark.parametrize("name", ["learners_line", "learners_decile"])
 def test_learners_have_the_colours_of_the_figures(name: str) -> None:
-    colour = next(channel for channel in channels(read(name), "color") if "field" in channel)
+    template = read(name)
+    colour = next(channel for channel in channels(template, "color") if "field" in channel)
     assert tuple(colour["sort"]) == LEARNER_ORDER
-    assert tuple(colour["scale"]["range"]) == PALETTE
+    assert colour["scale"]["range"] == [{"expr": f"hues[{place}]"} for place in range(len(PALETTE))]
+    # Vega-Lite deals colours in order to those learners that are there: first come the colours of these.
+    hues = next(each["expr"] for each in template["params"] if each["name"] == "hues")
+    pairs = list(zip(LEARNER_ORDER, PALETTE, strict=True))
+    assert re.findall(r"'(\w+)'\) < 0 \? '' : ',(#\w+)'", hues) == pairs
+    assert re.findall(r"'(\w+)'\) < 0 \? ',(#\w+)' : ''", hues) == pairs
+
+
+def test_rules_have_the_colours_of_the_figures() -> None:
+    template = read("policies_interval")
+    assert next(c["sort"] for c in channels(template, "color") if "field" in c) == ["same_for_everybody", *RULE_ORDER]
+    hues = next(each["expr"] for each in template["params"] if each["name"] == "hues")
+    pairs = list(zip(("treat_none", *RULE_ORDER), (FAINT, *RULE_PALETTE), strict=True))
+    assert re.findall(r"'(\w+)'\) < 0 \? '' : ',(#\w+)'", hues) == pairs
+    assert re.findall(r"'(\w+)'\) < 0 \? ',(#\w+)' : ''", hues) == pairs
+
+
+def test_references_are_called_as_in_the_figures() -> None:
+    for name in ("learners_line", "policies_interval"):
+        words = next(step["calculate"] for step in read(name)["transform"] if step.get("as") == "name")
+        assert [f"{reference}: '{called}'" in words for reference, (called, _) in REFERENCES.items()] == [True] * 4
 
 
 @every_template
@@ -116,3 +144,18 @@ def test_simulated_rows_say_so_in_their_revision(name: str) -> None:
     first = read(name)["transform"][0]
     assert first["as"] == "rev"
     assert "simulated data" in first["calculate"]
+
+
+def test_the_page_has_its_scripts_inside() -> None:
+    page = (TEMPLATES / "page.html").read_text(encoding="utf-8")
+    assert page.count("{plot_divs}") == page.count("{refresh_tag}") == 1
+    assert "{scripts}" not in page  # DVC would put links to a server of scripts there
+    assert not re.search(r"<script[^>]+src|<link|sourceMappingURL", page)
+    assert page.count("<script>") == page.count("</script>") == 4
+
+
+def test_the_page_has_a_title_for_each_picture() -> None:
+    declared = yaml.safe_load((TEMPLATES.parents[1] / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    page = (TEMPLATES / "page.html").read_text(encoding="utf-8")
+    told = re.findall(r'^    "(plots/\S+)": "\w', page, re.MULTILINE)
+    assert told == [item for item in declared if isinstance(item, str)]
