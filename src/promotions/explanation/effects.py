@@ -23,6 +23,8 @@ FOLDS = 3
 MODEL = Boosting(trees=3000, leaves=8, learning_rate=0.1, min_leaf=10, feature_share=0.2, row_share=1.0, l2=0.0)
 # Of the effect's standard deviation: what formulas, written in decimals and added in another order, may miss.
 NEGLIGIBLE = 1e-6
+# Of its size: an effect that varies by less is the same for all.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def explain(
 
     mean = float(remainder.mean())
     total = float(((effect - effect.mean()) ** 2).sum())
-    if np.abs(remainder - mean).max() <= NEGLIGIBLE * np.sqrt(total / n):
+    if np.abs(remainder - mean).max() <= NEGLIGIBLE * np.sqrt(total / n) + ROUNDING * np.abs(effect).max():
         return Explanation(values, base + mean, EXACT, 1.0, tuple(exact))
     distilled, unexplained = _distil(remainder, matrix, model, seed, threads)
     own, expected = tree_shap(distilled, matrix[wanted], threads)

@@ -56,6 +56,8 @@ REFERENCES = {
 STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
+    # An axis of effects that hardly differ would be labelled "1e-16 + 6.69e-4".
+    "axes.formatter.useoffset": False,
     "axes.grid": True,
     "axes.labelcolor": INK,
     "axes.labelsize": 10,

@@ -7,7 +7,7 @@ import pytest
 from promotions.boosting import Boosting
 from promotions.errors import InputError
 from promotions.explanation import DISTILLED, EXACT, PARTLY_DISTILLED, explain, tree_shap
-from promotions.learners.fitted import LinearEffect, Part, TreeSum
+from promotions.learners.fitted import Blend, LinearEffect, Part, TreeSum
 
 N = 3000
 SMALL = Boosting(trees=300, leaves=8, learning_rate=0.1, min_leaf=10, feature_share=0.6, row_share=1.0, l2=0.0)
@@ -51,6 +51,25 @@ def test_an_effect_that_is_the_same_for_all_has_no_contributions(x):
     found = explain(np.full(N, 0.25), x, ALL)
     assert (found.method, found.base, found.fidelity) == (EXACT, 0.25, 1.0)
     assert (found.values == 0).all()
+
+
+def test_an_effect_that_differs_by_rounding_alone_is_the_same_for_all(x):
+    found = explain(0.1 + 1e-17 * np.arange(N) / N, x, ALL, [])
+    assert (found.method, found.fidelity) == (EXACT, 1.0)
+    np.testing.assert_allclose(found.base, 0.1)
+    np.testing.assert_array_equal(found.values, 0)
+
+
+def test_a_blend_of_trees_is_no_sum_of_trees_and_is_distilled(x, trees):
+    share = lgb.train(
+        {"num_leaves": 4, "verbose": -1, "num_threads": 1, "objective": "cross_entropy"},
+        lgb.Dataset(x, (x[:, 3] > 0).astype(float)),
+        10,
+    )
+    blend = Blend(share, trees.parts[0].booster, trees.parts[0].booster)
+    found = explain(blend.predict(x), x, ALL, [("x_learner", 1.0, blend)], model=SMALL)
+    assert (found.method, found.exact) == (DISTILLED, ())
+    assert 0.9 < found.fidelity < 1
 
 
 def test_a_line_is_distilled_and_of_independent_features_its_closed_form_is_found(x, line):
