@@ -6,6 +6,7 @@ from dataclasses import replace
 from promotions.plots.style import decimals
 from promotions.report.blocks import (
     Block,
+    Code,
     Column,
     Link,
     Paragraph,
@@ -204,17 +205,20 @@ def what_to_do(run: Run) -> Text:
     """The next step, which the verdict alone leaves open."""
     over = lead(run)
     start = (Strong("What next. "),)
+    scored = (Code("python src/score.py NEW.csv --out targets.csv"), " makes the list of whom to contact next time. ")
     if over.above:
         return (
             *start,
-            "Keep a random control group in the next campaign too: it shows whether the gain holds.",
+            *scored,
+            "Keep a random control group in that campaign too: it shows whether the gain holds.",
         )
     if over.below:
         return (*start, "Before targeting again, look for features that say more about who responds.")
     return (
         *start,
         "If nothing may be decided without proof, do not count on the gain. Four times as many customers halve an "
-        "interval; the next campaign, with a random control group, can add them.",
+        "interval; the next campaign, with a random control group, can add them. ",
+        *scored,
     )
 
 
