@@ -4,6 +4,7 @@ reads   metrics/experiment.json, metrics/headline.json, metrics/policies.json, m
 writes  nothing
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import stage
@@ -15,15 +16,18 @@ def main() -> None:
     policies = {name: row for name, row in stage.read_json("metrics/policies.json").items() if isinstance(row, dict)}
     rules = {name: told for name, told in stage.read_json("metrics/rules.json").items() if "." in name}
     champion = headline["champion"]
-    verdict = verdict_of(headline)
+    estimated = experiment.get("propensity") == "estimated"
+    verdict = verdict_of(headline, estimated=estimated)
 
     print()
     if headline["simulated"]:
         print("SIMULATED DATA: the customers below do not exist. README says how to bring your own.\n")
-    low, high = experiment["ate_ci_low"], experiment["ate_ci_high"]
-    print(f"{experiment['n']:,} customers, {experiment['share_treated']:.1%} of them treated.")
-    print(f"Without treatment the outcome is {experiment['control_mean']:.4f}; treatment changes it by", end=" ")
-    print(f"{experiment['ate']:+.4f} (95 % interval {low:+.4f} to {high:+.4f}).")
+    if estimated:
+        print(
+            "NOT AN EXPERIMENT: nobody drew lots, chances of treatment were estimated. All below stands only if every"
+        )
+        print("reason for treatment that also moves the outcome is among the features, which no data can tell.\n")
+    print("\n".join(effect_of(experiment)))
     print("All money below is per customer.\n")
     print(f"  {'policy':<32}{'profit':>9}   {'95 % interval':<22}{'versus treat-all':>16}{'P(loss)':>9}{'treated':>9}")
     best_first = sorted(policies, key=lambda name: (-policies[name]["dr"], name))
@@ -43,20 +47,42 @@ def main() -> None:
     print("The answer: metrics/headline.json. Detail: metrics/policies.json, learners.json. Pictures: plots/*.png.")
 
 
-def verdict_of(headline: dict[str, Any]) -> str:
-    """One sentence on the champion's lead over the better of treating everybody and treating nobody."""
+def effect_of(experiment: Mapping[str, Any]) -> list[str]:
+    """Who was compared, and what treatment does on average."""
+    low, high = experiment["ate_ci_low"], experiment["ate_ci_high"]
+    lines = [
+        f"{experiment['n']:,} customers, {experiment['share_treated']:.1%} of them treated.",
+        f"Without treatment the outcome is {experiment['control_mean']:.4f}; treatment changes it by "
+        f"{experiment['ate']:+.4f} (95 % interval {low:+.4f} to {high:+.4f}).",
+    ]
+    if "naive_difference" in experiment:
+        if experiment["left_out"]:
+            left_out = f"{experiment['left_out']:,} of the {experiment['n_read']:,} that were read are left out"
+            lines.insert(1, f"({left_out}: too few like them were treated, or not treated.)")
+        lines.append(
+            f"(As they are, the arms differ by {experiment['naive_difference']:+.4f}, which is not the effect.)"
+        )
+    return lines
+
+
+def verdict_of(headline: Mapping[str, Any], *, estimated: bool = False) -> str:
+    """One sentence on the champion's lead over the better of treating everybody and treating nobody.
+
+    estimated: chances of treatment are, so that nothing is proven outright.
+    """
+    hedge = ", if nothing hidden decided on treatment" if estimated else ""
     if headline["champion"] in ("treat_all", "treat_none"):
         whom = "everybody" if headline["champion"] == "treat_all" else "nobody"
-        return f"Treat {whom}: on the customers that chose, no rule earned more by a standard error."
+        return f"Treat {whom}: on the customers that chose, no rule earned more by a standard error{hedge}."
     lift, low, high = (headline[f"lift_over_best_constant{end}"] for end in ("", "_ci_low", "_ci_high"))
     lead = f"{lift:+.4f} per customer (95 % interval {low:+.4f} to {high:+.4f})"
     what = (
         f"{headline['champion']}, treating {headline['share_treated']:.1%}, against the better of all and none: {lead}."
     )
     if low > 0:
-        return f"{what}\nTargeting pays."
+        return f"{what}\nTargeting pays{hedge}."
     if high < 0:
-        return f"{what}\nTargeting costs: treat all or none."
+        return f"{what}\nTargeting costs: treat all or none{hedge}."
     return f"{what}\nNot proven: these data cannot tell targeting from treating all or none."
 
 

@@ -1,8 +1,9 @@
-"""Give columns their roles, check them, and ask whether the experiment is sound.
+"""Give columns their roles, check them, and ask whether the experiment is sound, or what can be compared without one.
 
 reads   data/ingested/, data/truth/, and for x5 the log of purchases in data.x5.directory
 writes  data/prepared/customers.parquet, data/prepared/to_score.parquet (customers outside the experiment, if any),
-        data/prepared/roles.json, metrics/experiment.json, plots/balance.{csv,png}, plots/soundness.csv
+        data/prepared/roles.json, metrics/experiment.json, plots/balance.{csv,png}, plots/overlap.png,
+        plots/soundness.csv
 """
 
 from dataclasses import replace
@@ -12,8 +13,10 @@ from tqdm import tqdm
 
 import stage
 from promotions import plots
-from promotions.customers import OPTIONAL_ROLES, ROLES, validate
+from promotions.customers import OPTIONAL_ROLES, ROLES, Customers, validate
 from promotions.experiment import examine, soundness_lines, stop_or_drop
+from promotions.observational import FITS, Observed, observe
+from promotions.plots.overlap import overlap, weighted_balance
 from promotions.sources import Ingested, get_source
 
 
@@ -28,12 +31,19 @@ def main() -> None:
             progress=lambda share: bar.update(round(100 * share) - bar.n),
         )
         raw = get_source(name).to_customers(tables, stage.section("data", name))
-    customers = replace(raw, frame=validate(raw.frame))
+    estimated = raw.overlap is not None
+    customers = replace(raw, frame=validate(raw.frame, propensity=not estimated))
     for note in customers.notes:
         stage.say(note)
-    found = examine(customers, checks, stage.generator("prepare"))
+    found = estimate(customers) if estimated else examine(customers, checks, stage.generator("prepare"))
     print(soundness_lines(found.table), flush=True)
-    kept = stop_or_drop(customers, found, checks)
+    if isinstance(found, Observed):
+        kept, chances, roles = found.customers, found.chances, {"propensity": "estimated"}
+        for note in found.notes:
+            stage.say(note)
+    else:
+        kept, roles = stop_or_drop(customers, found, checks), {}
+        chances = kept.frame[["treatment", "propensity"]]
 
     stage.write_parquet("data/prepared/customers.parquet", kept.frame)
     stage.write_parquet("data/prepared/to_score.parquet", kept.to_score)
@@ -45,15 +55,28 @@ def main() -> None:
             "roles": [role for role in ROLES + OPTIONAL_ROLES if role in kept.frame],
             "features": kept.features,
             "dropped": kept.dropped,
+            **roles,
         },
     )
     metrics = found.metrics | kept.counts | {"features_dropped": len(kept.dropped)}
     stage.write_json("metrics/experiment.json", {**stage.label(name, kept.simulated), **metrics})
     stage.write_csv("plots/balance.csv", found.balance.assign(simulated=kept.simulated))
     stage.write_csv("plots/soundness.csv", found.table.assign(simulated=kept.simulated))
-    stage.write_bytes("plots/balance.png", plots.png_bytes(plots.balance(found.balance, simulated=kept.simulated)))
+    pictures = {
+        "balance": (weighted_balance if estimated else plots.balance)(found.balance, simulated=kept.simulated),
+        "overlap": overlap(chances, limit=kept.overlap, simulated=kept.simulated),
+    }
+    for picture, figure in pictures.items():
+        stage.write_bytes(f"plots/{picture}.png", plots.png_bytes(figure))
     left_out = "".join(f"; left out {column} ({reason})" for column, reason in kept.dropped.items())
     stage.say(f"{len(kept.frame):,} customers, {len(kept.features)} features{left_out}")
+
+
+def estimate(customers: Customers) -> Observed:
+    """Without a design: chances of treatment from the features."""
+    levels = stage.whole_number("split", "max_levels", least=1)
+    with tqdm(total=FITS, desc="chances of treatment", leave=False, delay=5) as bar:
+        return observe(customers, stage.generator("prepare"), levels, stage.threads(), bar.update)
 
 
 if __name__ == "__main__":

@@ -98,9 +98,16 @@ def introduce(headline: dict[str, Any], scorer: Scorer) -> None:
         stage.say("warning: params.yaml has other costs by now: `dvc repro`, or the list is for those above")
     if headline["simulated"]:
         stage.say("warning: the champion learned from SIMULATED customers")
+    measured = "measured in the experiment"
+    if stage.read_json("data/prepared/roles.json").get("propensity") == "estimated":
+        measured = "measured without an experiment, by estimated chances of treatment"
+        stage.say(
+            "warning: not an experiment: this stands only if all reasons for treatment that also move the outcome are "
+            "features; customers like those whom overlap left out are scored too, and nobody like them was judged"
+        )
     low, high = headline["lift_over_treat_none_ci_low"], headline["lift_over_treat_none_ci_high"]
     stage.say(
-        f"measured in the experiment: {headline['lift_over_treat_none']:+.4f} per customer over contacting nobody "
+        f"{measured}: {headline['lift_over_treat_none']:+.4f} per customer over contacting nobody "
         f"(95 % interval {low:+.4f} to {high:+.4f}), {headline['share_treated']:.1%} contacted"
     )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headline import verdict_of
+from headline import effect_of, verdict_of
 
 
 def headline(champion="threshold.x_learner", low=0.1, high=0.3):
@@ -28,3 +28,25 @@ def test_a_constant_champion_is_said_plainly(champion, whom):
         verdict_of(headline(champion))
         == f"Treat {whom}: on the customers that chose, no rule earned more by a standard error."
     )
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.3), (-0.3, -0.1)])
+def test_without_an_experiment_no_verdict_is_outright(low, high):
+    assert verdict_of(headline(low=low, high=high), estimated=True).endswith(
+        ", if nothing hidden decided on treatment."
+    )
+    assert "if nothing hidden" in verdict_of(headline("treat_all"), estimated=True)
+    assert "hidden" not in verdict_of(headline(low=low, high=high))
+
+
+EXPERIMENT = {
+    "n": 4000, "share_treated": 0.5, "control_mean": 1.0, "ate": 0.2, "ate_ci_low": 0.1, "ate_ci_high": 0.3,
+}  # fmt: skip
+
+
+def test_the_naive_difference_is_told_as_what_it_is_where_there_was_no_experiment():
+    told = effect_of(EXPERIMENT | {"naive_difference": 0.9, "left_out": 12, "n_read": 4012})
+    assert "(12 of the 4,012 that were read are left out: too few like them were treated, or not treated.)" in told
+    assert told[-1] == "(As they are, the arms differ by +0.9000, which is not the effect.)"
+    assert not any("left out" in line for line in effect_of(EXPERIMENT | {"naive_difference": 0.9, "left_out": 0}))
+    assert len(effect_of(EXPERIMENT)) == 2

@@ -16,12 +16,14 @@ OPTIONAL_ROLES = ("cost", "revenue", "cluster_id")
 
 @dataclass(frozen=True)
 class Customers:
-    """One randomised experiment.
+    """One randomised experiment, or a table whose design is unknown.
 
     frame: one row a customer: the columns of ``ROLES``, any of ``OPTIONAL_ROLES``, and every other column is a feature
     that was measured before treatment. simulated: whether the numbers were made up. dropped: columns that were left out
     of the features, with the reason. to_score: ``customer_id`` and features of customers outside the experiment; empty
     if there are none. counts: rows of the source by what became of them. notes: sentences about those that matter.
+    overlap: None if the propensities are the design's. Else they are still to be estimated, and only customers whose
+    estimate lies in [overlap, 1 − overlap] can be compared (``promotions.observational``).
     """
 
     frame: pd.DataFrame
@@ -30,6 +32,7 @@ class Customers:
     to_score: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"customer_id": pd.Series(dtype=str)}))
     counts: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    overlap: float | None = None
 
     @property
     def features(self) -> list[str]:
@@ -42,15 +45,18 @@ def feature_names(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame.columns if name not in ROLES + OPTIONAL_ROLES]
 
 
-def validate(frame: pd.DataFrame) -> pd.DataFrame:
+def validate(frame: pd.DataFrame, *, propensity: bool = True) -> pd.DataFrame:
     """Check a customers frame against the contract and return it in its canonical form and order.
 
     Types: ``customer_id`` and ``cluster_id`` string, ``treatment`` int8, the other roles float64. Rows are sorted by
     ``customer_id``, so that nothing downstream depends on the order in which a file happened to be written.
 
+    propensity: False while it is still to be estimated; then no such column is needed.
+
     Raises InputError naming the column, how many rows are wrong and the first of them.
     """
-    absent = [name for name in ROLES if name not in frame.columns]
+    needed = [name for name in ROLES if propensity or name != "propensity"]
+    absent = [name for name in needed if name not in frame.columns]
     if absent:
         raise InputError(f"column {absent[0]!r} is missing; the experiment has {', '.join(map(repr, frame.columns))}")
     if frame.empty:
@@ -87,13 +93,14 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
         "is neither 0 nor 1",
         "write 1 for a treated customer, 0 for a control, and leave out every other arm",
     )
-    _stop_on(
-        checked,
-        "propensity",
-        (checked["propensity"] <= 0) | (checked["propensity"] >= 1),
-        "lies outside (0, 1)",
-        "it is the probability with which the design treated this customer",
-    )
+    if "propensity" in checked.columns:
+        _stop_on(
+            checked,
+            "propensity",
+            (checked["propensity"] <= 0) | (checked["propensity"] >= 1),
+            "lies outside (0, 1)",
+            "it is the probability with which the design treated this customer",
+        )
     for name in ("cost", "revenue"):
         if name in checked.columns:
             _stop_on(checked, name, checked[name] < 0, "is negative", "give money per customer, 0 or more")

@@ -23,7 +23,8 @@ ASSIGNMENT_FOLDS = 3
 CHECKS = ("alpha", "on_srm", "on_post_treatment")
 POWER = 0.8
 LARGE_SMD = 0.1
-SOUND, LOOK, BROKEN = "sound", "look", "broken"
+# The last: what no data can tell (``promotions.observational``).
+SOUND, LOOK, BROKEN, UNKNOWN = "sound", "look", "broken", "unknown"
 # Of the columns of a table in the terminal: 120 characters with the gaps between them.
 WIDTHS = {"check": 19, "found": 50, "expected": 38, "verdict": 7}
 NAMES_IN_A_MESSAGE = 5

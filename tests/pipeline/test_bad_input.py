@@ -62,7 +62,16 @@ TABLES: dict[str, tuple[Table, str]] = {
         good(4000).assign(later=lambda table: table["t"] + table["age"] / 50),
         "column 'later' depends on",
     ),
+    "estimated, and a column of that name": (good().assign(estimate=0.5), "has a column of that name too"),
+    "estimated, nobody to compare": (
+        good().assign(later=lambda table: table["t"] + table["age"] / 1000),
+        "feature 'later' (",
+    ),
+    "estimated, too few": (good(60), "customers of 60 have an estimated chance of treatment within 0.05 to 0.95"),
+    "estimated, an empty arm": (good().assign(t=1), "no customer is control"),
 }
+# Instead of one half.
+PROPENSITIES = {"propensity column": "share"} | {name: "estimate" for name in TABLES if name.startswith("estimated")}
 
 
 def fails(project: Project, *command: str) -> str:
@@ -83,8 +92,8 @@ def fails(project: Project, *command: str) -> str:
 def test_a_wrong_table(shared: Project, mistake: str) -> None:
     table, expected = TABLES[mistake]
     table.to_csv(shared.folder / "mine.csv", index=False)
-    if mistake == "propensity column":
-        shared.params(lambda content: content["data"]["table"].update(propensity="share"))
+    if propensity := PROPENSITIES.get(mistake):
+        shared.params(lambda content: content["data"]["table"].update(propensity=propensity))
     ingested = shared.run("python", "src/ingest.py")
     command = "src/ingest.py" if ingested.returncode else "src/prepare.py"
     try:

@@ -28,6 +28,13 @@ def wrong(column, row, value):
     return SOUND.assign(**{column: values})
 
 
+def test_a_propensity_that_is_still_to_be_estimated_is_not_missed():
+    frame = SOUND.drop(columns="propensity")
+    assert "propensity" not in validate(frame, propensity=False)
+    with pytest.raises(InputError, match="column 'propensity' is missing"):
+        validate(frame)
+
+
 @pytest.mark.parametrize(
     ("frame", "parts"),
     [

@@ -17,7 +17,7 @@ from promotions.evaluation.ranking import Priority, RankGroups, find_ties
 
 @dataclass(frozen=True)
 class Arms:
-    """What was seen of n customers: outcome, treatment (0/1) and the design's P(T = 1); each (n,)."""
+    """What was seen of n customers: outcome, treatment (0/1) and P(T = 1), the design's or estimated; each (n,)."""
 
     outcome: NDArray[np.float64]
     treatment: NDArray[np.int8]

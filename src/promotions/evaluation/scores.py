@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 class Scores:
     """For n customers and arms 0, 1, each (n, 2):
 
-    weight  1{T=a}/e_a              e_a: the design's probability of arm a
+    weight  1{T=a}/e_a              e_a: the design's probability of arm a, or a cross-fitted estimate of it
     ips     weight · Y              unbiased for E[Y(a) | x]: Horvitz & Thompson (1952)
     dr      μ_a(x) + weight · (Y − μ_a(x))   doubly robust: Robins, Rotnitzky & Zhao (1994); Athey & Wager (2021)
 
-    They are of the outcome, so profit for any cost and revenue is linear in them.
+    They are of the outcome, so profit for any cost and revenue is linear in them. With an estimated e, standard errors
+    of means of ``dr`` hold, as the errors of e and of μ multiply; those of means of ``ips`` do not.
     """
 
     weight: NDArray[np.float64]
@@ -51,7 +52,8 @@ def make_scores(
 ) -> Scores:
     """Scores of customers whose μ₀(x), μ₁(x) come from models that have not seen them.
 
-    The propensity is the design's and is used as it is: neither clipped nor estimated. All arrays (n,).
+    The propensity is used as it is, never clipped: the design's, or estimated by models that have not seen the customer
+    (``promotions.observational``). All arrays (n,).
     """
     arms = np.column_stack([1 - propensity, propensity])
     seen = treatment[:, None] == np.array([0, 1])

@@ -15,9 +15,9 @@ from promotions.nuisances import OutcomeModels
 class Training:
     """Training customers as arrays, all of n rows.
 
-    features (n, p) without NaN; treatment 0/1; propensity: the design's P(T=1); mu0, mu1: outcome models of the two
-    arms, each customer's from models that have not seen that customer; fold: 0 … K − 1; cluster: code of the unit that
-    is never divided; outcome_models: those behind mu0 and mu1, if a learner is to predict with them.
+    features (n, p) without NaN; treatment 0/1; propensity: P(T=1), the design's or estimated; mu0, mu1: outcome
+    models of the two arms, each customer's from models that have not seen that customer; fold: 0 … K − 1; cluster: code
+    of the unit that is never divided; outcome_models: those behind mu0 and mu1, if a learner is to predict with them.
     """
 
     features: NDArray[np.float64]

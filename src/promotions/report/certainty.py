@@ -33,6 +33,15 @@ def conditional(run: Run) -> Text:
         f" say how far the {customers} customers that judge may mislead by chance. They take each rule as it is: that "
         "other customers to learn from would have made another rule, they leave out.",
     )
+    if run.estimated:
+        text = (
+            *text,
+            " Hidden reasons for contacts they leave out too, and more customers make those no smaller. That the ",
+            term("propensity", "propensities"),
+            " were estimated does no harm to them: ",
+            term("doubly_robust", "doubly robust"),
+            " scores hardly depend on small errors there.",
+        )
     if run.param("evaluate.protocol") == "nested":
         return (
             *text,
@@ -59,6 +68,8 @@ def repeated(run: Run) -> list[Block]:
         return [Missing("How stable the choice is was not computed", "dvc repro stability")]
     document = run.metrics["stability"]
     blocks: list[Block] = [Paragraph(trials(document))]
+    if run.estimated:
+        blocks.append(Paragraph("Propensities are not estimated anew: the spread is that with these estimates."))
     if "stability" in run.pictures:
         blocks.append(
             Figure(

@@ -60,7 +60,7 @@ def verdict(run: Run) -> Verdict:
     over = lead(run)
     found = of_constant(run, over) if run.champion in (EVERYBODY, NOBODY) else of_rule(run, over)
     if run.estimated and found.tone != "unclear":
-        return replace(found, tone="unclear", label=f"{found.label}, if nothing hidden decided on contacts")
+        return replace(found, tone="unclear", label=f"{found.label}{run.hedge}")
     return found
 
 
@@ -206,6 +206,12 @@ def what_to_do(run: Run) -> Text:
     over = lead(run)
     start = (Strong("What next. "),)
     scored = (Code("python src/score.py NEW.csv --out targets.csv"), " makes the list of whom to contact next time. ")
+    if run.estimated:
+        return (
+            *start,
+            "Before relying on it, try it: in the next campaign let lots decide whom you contact, of those that the "
+            "rule picks and of some others. That is an experiment, and its answer needs no trust in the features.",
+        )
     if over.above:
         return (
             *start,

@@ -1,5 +1,7 @@
 """Is the experiment sound, and what did the promotion do on average?"""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from promotions.report.blocks import Block, Column, Figure, Paragraph, Row, Section, Table, Text, Verdict
@@ -15,12 +17,12 @@ TITLES = {
     "assignment AUC": ("Can a classifier tell the groups apart?", "leakage"),
     "depend on treatment": ("Was any feature measured after the contact?", ""),
 }
-VERDICTS = {"sound": "sound", "look": "look closer", "broken": "broken"}
+NOTE: Text = ("SD: standard deviations of the feature. ", term("p_value", "p"), ": how often chance shows as much.")
+VERDICTS = {"sound": "sound", "look": "look closer", "broken": "broken", "unknown": "cannot be known"}
 
 
 def section(run: Run) -> Section:
     """Checks in a table, their verdict in words, and the picture of the balance."""
-    facts = run.metrics["experiment"]
     blocks: list[Block] = [
         verdict(run),
         Paragraph(effect(run)),
@@ -28,32 +30,21 @@ def section(run: Run) -> Section:
         checks(run),
         Figure(run.pictures["balance"], f"Chart of the differences between the groups. {balance(run)}", balance(run)),
     ]
-    if run.estimated and "overlap" in run.pictures:
-        words = "Estimated propensities of the contacted and of the others: comparisons are possible where both occur."
-        blocks.append(Figure(run.pictures["overlap"], f"Chart: {words}", words))
-    if dropped := facts.get("features_dropped"):
-        blocks.append(Paragraph(f"{counted(int(dropped), 'feature')} left out: see data/prepared/roles.json."))
-    title = "Can the data be trusted?" if run.estimated else "Is the experiment sound?"
-    return Section("experiment", title, "Experiment", tuple(blocks))
+    return Section("experiment", "Is the experiment sound?", "Experiment", (*blocks, *dropped(run)))
+
+
+def dropped(run: Run) -> list[Block]:
+    """How many features were left out, if any were."""
+    count = int(run.metrics["experiment"].get("features_dropped", 0))
+    return [Paragraph(f"{counted(count, 'feature')} left out: see data/prepared/roles.json.")] if count else []
 
 
 def verdict(run: Run) -> Verdict:
-    """All checks in one sentence. With estimated propensities, what that costs."""
+    """All checks in one sentence."""
     table = run.tables["soundness"]
     by_verdict = {
         name: [str(check) for check in table.loc[table["verdict"] == name, "check"]] for name in ("broken", "look")
     }
-    if run.estimated:
-        return Verdict(
-            "unclear",
-            "Not an experiment",
-            (
-                "Nobody was contacted by lot, or it is not known with which probability: the ",
-                term("propensity", "propensity"),
-                " was estimated. Whoever decides on contacts may know what the data do not; then every number here is "
-                "off, and no check on this page can notice it.",
-            ),
-        )
     if broken := by_verdict["broken"]:
         return Verdict(
             "against",
@@ -86,8 +77,6 @@ def effect(run: Run) -> Text:
     )
     if ate.above or ate.below:
         direction = "raises" if ate.above else "lowers"
-        if run.estimated:
-            return (*customers, f". So the promotion {direction} the outcome, if nothing hidden decided on contacts.")
         return (*customers, f". So the promotion {direction} the outcome: ", term("proven", "proven"), ".")
     return (*customers, ". Whether the promotion does anything on average is ", term("proven", "not proven"), ".")
 
@@ -113,11 +102,16 @@ def detectable(run: Run) -> Text:
     )
 
 
-def checks(run: Run) -> Table:
-    """What was checked, what was found, what was expected."""
+def checks(
+    run: Run,
+    titles: Mapping[str, tuple[str, str]] = TITLES,
+    caption: str = "Checks of the experiment",
+    note: Text = NOTE,
+) -> Table:
+    """What was checked, what was found, what was expected. titles: words and term of each check."""
     rows = []
     for row in run.tables["soundness"].itertuples(index=False):
-        words, key = TITLES.get(str(row.check), (str(row.check), ""))
+        words, key = titles.get(str(row.check), (str(row.check), ""))
         rows.append(
             Row(
                 (
@@ -129,8 +123,7 @@ def checks(run: Run) -> Table:
             )
         )
     columns = [Column(title, numeric=False) for title in ("Check", "Found", "Expected", "Verdict")]
-    note: Text = ("SD: standard deviations of the feature. ", term("p_value", "p"), ": how often chance shows as much.")
-    return Table("checks", "Checks of the experiment", columns, rows, note)
+    return Table("checks", caption, columns, rows, note)
 
 
 def balance(run: Run) -> str:

@@ -22,13 +22,15 @@ GLOSSARY = tuple(
         (
             "control",
             "Control group",
-            "The customers who were, by lot, not contacted. They show what would have happened anyway.",
+            "The customers who were not contacted; in an experiment lots decided who. They show what would have "
+            "happened anyway.",
         ),
         (
             "propensity",
             "Propensity",
-            "The probability with which a customer was contacted in the experiment: ½ if a fair coin decided. If it is "
-            "known by design, the two groups differ by chance alone.",
+            "The probability with which a customer was contacted: ½ if a fair coin decided. If it is known by design, "
+            "the two groups differ by chance alone. If nobody drew lots it is estimated from the features, and the "
+            "answer is only as good as they are.",
         ),
         (
             "interval",
@@ -96,13 +98,14 @@ GLOSSARY = tuple(
         (
             "loss",
             "Chance of loss",
-            "The share of resampled experiments in which the rule earned less than contacting nobody.",
+            "The share of resamples of the customers in which the rule earned less than contacting nobody.",
         ),
         (
             "doubly_robust",
             "Doubly robust score",
             "A customer’s outcome as a model expects it, corrected by what was seen. If the probability of being "
-            "contacted is known, its mean is right even if the model is wrong; a good model makes it precise.",
+            "contacted is known, its mean is right even if the model is wrong; if it was estimated, small errors of "
+            "both hardly matter. A good model makes it precise.",
         ),
         (
             "ranking",

@@ -10,7 +10,16 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from promotions.report import certainty, customers, decision, discounts, experiment, policies, provenance
+from promotions.report import (
+    certainty,
+    customers,
+    decision,
+    discounts,
+    experiment,
+    observational,
+    policies,
+    provenance,
+)
 from promotions.report.blocks import Code, Definitions, Link, Section, Strong, Term, Text, as_parts
 from promotions.report.glossary import GLOSSARY
 from promotions.report.run import Run
@@ -49,7 +58,7 @@ def sections(run: Run) -> list[Section]:
     """The page's content, in order."""
     return [
         decision.section(run),
-        experiment.section(run),
+        (observational if run.estimated else experiment).section(run),
         policies.section(run),
         policies.cost_section(run),
         customers.section(run),

@@ -100,6 +100,8 @@ def table(run: Run) -> Table:
         Code("metrics/policies.json"),
         ".",
     )
+    if run.estimated:
+        note = (*note, " Of those, the intervals of ips and snips take the estimated propensities for the truth.")
     return Table("policies", f"Profit of each rule, per {PER:,} customers", columns, rows, note)
 
 
@@ -116,7 +118,7 @@ def how_many_pay(run: Run) -> Text:
     none, everybody = (str(count) if count else "none" for count in counts)
     return (
         f"Of {many}, allowing for how many were tried, {none} surely earn{'s' if counts[0] == 1 else ''} more than "
-        f"contacting nobody, and {everybody} more than contacting everybody."
+        f"contacting nobody, and {everybody} more than contacting everybody{run.hedge}."
     )
 
 
@@ -165,9 +167,9 @@ def today(run: Run) -> Text:
         )
     average = f"The average effect on all {run.metrics['experiment']['n']:,} customers is {ate.text()}"
     if ate.low > run.ratio:
-        stands = "above it: contacting everybody pays on average"
+        stands = f"above it: contacting everybody pays on average{run.hedge}"
     elif ate.high < run.ratio:
-        stands = "below it: contacting everybody does not pay"
+        stands = f"below it: contacting everybody does not pay{run.hedge}"
     else:
         stands = "not clearly on one side of it: whether contacting everybody pays is not proven"
     return (

@@ -23,6 +23,7 @@ PARAMETERS = (
     *("split.shares", "split.salt", "split.folds", "split.segments", "evaluate.protocol", "evaluate.replicates"),
     *("ensemble.method", "policy.tree", "policy.groups", "policy.budget", "stability.trials", "stability.ratios"),
 )
+OF_ESTIMATES = ("data.table.propensity", "data.table.overlap")
 OF_DISCOUNTS = (
     *("discount.source", "discount.margin", "discount.running", "discount.exclude"),
     *("discount.policy.champion", "discount.policy.least_share", "discount.policy.default", "discount.policy.budget"),
@@ -115,6 +116,8 @@ def risks(run: Run) -> list[Text]:
         items.append(
             (Strong("The data are simulated. "), "They show that the method works, and nothing about real customers.")
         )
+    if run.estimated:
+        items += hidden(run)
     items += [
         "One in twenty 95 % intervals misses the truth, and this page has many.",
         "Who reads the best line of a table of many rules reads luck too. The champion’s line is free of it.",
@@ -125,6 +128,36 @@ def risks(run: Run) -> list[Text]:
         "Features say who responds more, not why. Changing a feature need not change the effect.",
         "The rule holds for customers like those it was learned from; it wears out as customers and offers change.",
     ]
+    return items
+
+
+def hidden(run: Run) -> list[Text]:
+    """How one could be misled without an experiment."""
+    facts = run.metrics["experiment"]
+    items: list[Text] = [
+        (
+            Strong("A hidden reason. "),
+            "Somebody who chose whom to contact, or customers who asked for it, may have known what no feature tells. "
+            "If it also moves the outcome, its share of the difference is taken for the effect.",
+        ),
+        (
+            Strong("A feature measured after the contact. "),
+            "In an experiment it would be found; here it looks like a reason for the contact, and hides the effect.",
+        ),
+    ]
+    if facts["left_out"]:
+        items.append(
+            (
+                Strong("The answer is not about everybody. "),
+                f"{counted(int(facts['left_out']), 'customer')} of {int(facts['n_read']):,} had nobody to be compared "
+                "with. What a contact does to customers like them is unknown.",
+            )
+        )
+    if "uplift_forest" in run.metrics["learners"]:
+        items.append(
+            "The uplift forest compares contacted customers with others as if lots had been drawn. Its rules are "
+            "judged as all are, so they do not flatter, but expect little of them."
+        )
     return items
 
 
@@ -149,7 +182,7 @@ def source_counts(run: Run) -> Table | None:
 
 def parameters(run: Run) -> Table:
     """The parameters that mattered."""
-    keys = list(PARAMETERS)
+    keys = list(PARAMETERS) + (list(OF_ESTIMATES) if run.estimated else [])
     if any(name.startswith("discount") for name in run.metrics):
         keys += OF_DISCOUNTS
     rows = [Row(((Code(key),), (Code(value_text(run.param(key))),))) for key in keys if known(run.params, key)]

@@ -127,6 +127,11 @@ class Run:
         return self.roles.get("propensity") == "estimated"
 
     @property
+    def hedge(self) -> str:
+        """What has to be added to a claim if they are."""
+        return ", if nothing hidden decided on contacts" if self.estimated else ""
+
+    @property
     def headline(self) -> Mapping[str, Any]:
         """The champion and what it earns."""
         return self.metrics["headline"]

@@ -1,4 +1,4 @@
-"""Any experiment in one table, a row a customer: CSV (plain or gzip) or Parquet, the roles of its columns in params."""
+"""Any experiment, or log, in one table of a row a customer: CSV (plain or gzip) or Parquet, roles as params say."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -10,10 +10,15 @@ import pandas as pd
 from promotions.customers import OPTIONAL_ROLES, ROLES, Customers
 from promotions.errors import InputError
 from promotions.sources.files import read_frame, require_columns
-from promotions.validation import require_keys
+from promotions.validation import require_keys, require_number
 
 KEY = "data.table"
-KEYS = ("path", "id", "treatment", "outcome", "propensity", "features", "exclude", "cost", "revenue", "cluster")
+KEYS = (
+    *("path", "id", "treatment", "outcome", "propensity", "overlap"),
+    *("features", "exclude", "cost", "revenue", "cluster"),
+)
+# Instead of a propensity: nobody drew lots, or it is not known with which chance.
+ESTIMATE = "estimate"
 # A text column in which most values occur once names customers; it does not describe them.
 IDENTIFIER_SHARE = 0.5
 IDENTIFIER_ROWS = 100
@@ -28,7 +33,8 @@ def load(params: Mapping[str, Any], rng: np.random.Generator) -> list[tuple[str,
 def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) -> Customers:
     """Give the columns named in ``params`` their roles; features are a list, or ``auto``: all that is left.
 
-    ``propensity`` is the design's P(treated): a constant, or the name of a column. ``id: null`` numbers the rows.
+    ``propensity`` is the design's P(treated): a constant, or the name of a column; or ``estimate``, where there is no
+    design (``Customers.overlap``, from ``params["overlap"]``). ``id: null`` numbers the rows.
     Under ``auto``, columns in ``exclude`` (measured after treatment, say), constants and identifiers are left out.
     """
     raw = tables["customers"]
@@ -40,13 +46,13 @@ def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) 
         "revenue": _column_name(params, "revenue", optional=True),
         "cluster_id": _column_name(params, "cluster", optional=True),
     }
-    propensity = params["propensity"]
-    if isinstance(propensity, str):
+    overlap, propensity = _overlap(raw, params), params["propensity"]
+    if overlap is None and isinstance(propensity, str):
         roles["propensity"] = propensity
-    elif isinstance(propensity, bool) or not isinstance(propensity, Real) or not 0 < float(propensity) < 1:
+    elif overlap is None and not _is_chance(propensity):
         raise InputError(
             f"{KEY}.propensity: {propensity!r} lies outside (0, 1); expected the design's share of treated customers, "
-            "such as 0.5, or the name of a column"
+            "such as 0.5, the name of a column, or estimate"
         )
     # The id may name the cluster too: then each customer is one.
     used = [column for role, column in roles.items() if column is not None and role != "cluster_id"]
@@ -59,7 +65,7 @@ def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) 
     frame = pd.DataFrame({role: raw[column] for role, column in named.items()}, index=raw.index)
     if "customer_id" not in frame:
         frame["customer_id"] = [f"row{number:09d}" for number in range(1, len(raw) + 1)]
-    if "propensity" not in frame:
+    if "propensity" not in frame and overlap is None:
         frame["propensity"] = propensity
     features, dropped = _features(raw, set(named.values()), params["features"], params["exclude"])
     reserved = [name for name in features if name in ROLES + OPTIONAL_ROLES]
@@ -68,7 +74,25 @@ def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) 
             f"{KEY}: the feature column {reserved[0]!r} has the name of a role; rename it in the file, "
             f"give it that role in {KEY}, or list it in {KEY}.exclude"
         )
-    return Customers(pd.concat([frame, raw[features]], axis=1), dropped=dropped)
+    return Customers(pd.concat([frame, raw[features]], axis=1), dropped=dropped, overlap=overlap)
+
+
+def _overlap(raw: pd.DataFrame, params: Mapping[str, Any]) -> float | None:
+    """``params["overlap"]`` if propensities are to be estimated, else None; it is checked either way."""
+    overlap = require_number(params["overlap"], f"{KEY}.overlap", 0, 0.5, low_open=True, high_open=True)
+    if params["propensity"] != ESTIMATE:
+        return None
+    if ESTIMATE in raw.columns:
+        raise InputError(
+            f"{KEY}.propensity: {ESTIMATE!r} asks to estimate the chances of treatment, and the file has a column of "
+            "that name too; rename the column in the file, and if it holds the design's chances, name it here"
+        )
+    return overlap
+
+
+def _is_chance(value: object) -> bool:
+    """Whether it is a number in (0, 1)."""
+    return not isinstance(value, bool) and isinstance(value, Real) and 0 < float(value) < 1
 
 
 def _column_name(params: Mapping[str, Any], key: str, *, optional: bool = False) -> str | None:

@@ -11,6 +11,8 @@ experiment knows the profit. A trial trains on resampled customers, of which 63 
 than the procedure does with all of them. With fewer customers than the experiment has (``Procedure.customers``) it is
 the luck of an experiment of that size, which is larger. Source: Efron & Tibshirani (1993), ch. 6 and 17; clusters:
 Cameron, Gelbach & Miller (2008).
+
+Propensities are taken as given. Where they are estimates, the spread is conditional on them: no trial estimates anew.
 """
 
 from promotions.stability.draws import Draw, draw_trial

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from promotions.report import render
-from report_facts import a_run, hostile, png
+from report_facts import a_run, hostile, observed, png
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (dependency group dev)")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -25,9 +25,9 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """An ordinary and a hostile page, as files, with pictures as large as real ones."""
+    """An ordinary page, one without an experiment and a hostile one, as files, with pictures as large as real ones."""
     folder = tmp_path_factory.mktemp("pages")
-    for name, run in (("ordinary", a_run()), ("hostile", hostile())):
+    for name, run in (("ordinary", a_run()), ("observed", observed()), ("hostile", hostile())):
         pictures = {key: png(1350, 800) for key in run.pictures}
         (folder / f"{name}.html").write_text(render(a_run_with(run, pictures)), encoding="utf-8")
     return folder
@@ -67,14 +67,14 @@ def until(page, condition: str) -> None:
     raise AssertionError(f"never so: {condition}")
 
 
-@pytest.mark.parametrize("name", ["ordinary", "hostile"])
+@pytest.mark.parametrize("name", ["ordinary", "observed", "hostile"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
 def test_a_page_loads_nothing_says_nothing_and_fits(browser, pages, name, scheme, viewport):
     with Visit(browser, pages / f"{name}.html", viewport=viewport, color_scheme=scheme) as visit:
         page = visit.page
         pictures = page.evaluate("[...document.images].map((i) => i.complete && i.naturalWidth)")
-        assert pictures == [1350] * 16
+        assert pictures == [1350] * (17 if name == "observed" else 16)
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
         outside = [address for address in visit.requests if not address.startswith(("file://", "data:"))]
         assert outside == []

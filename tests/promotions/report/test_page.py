@@ -11,7 +11,7 @@ import pytest
 from promotions.report import render
 from promotions.report.glossary import KEYS
 from promotions.report.page import asset, data_uri, kept_together, png_size
-from report_facts import HOSTILE, a_run, hostile, png
+from report_facts import HOSTILE, a_run, hostile, observed, png
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 LOADING = {"src", "srcset", "data", "poster", "action", "formaction", "background", "ping", "manifest"}
@@ -215,13 +215,13 @@ def test_real_discounts_beside_simulated_customers_are_told_apart():
 
 
 def test_estimated_propensities_are_warned_of():
-    html = render(a_run(roles={"roles": ["customer_id"], "propensity": "estimated"}))
+    html = render(observed())
     assert "Not an experiment." in banners(html)
     assert banners(render(a_run())) == ["Simulated data."]
 
 
 def test_the_overlap_of_estimated_propensities_is_shown():
-    estimated = Page(render(a_run(roles={"roles": ["customer_id"], "propensity": "estimated"})))
+    estimated = Page(render(observed()))
     assert len(estimated.all("img")) == len(Page(render(a_run())).all("img")) + 1
     assert any("propensities" in attributes["alt"] for attributes in estimated.all("img"))
 

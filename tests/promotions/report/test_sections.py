@@ -11,7 +11,7 @@ from promotions.report.blocks import Missing, Table, in_words
 from promotions.report.glossary import GLOSSARY, KEYS, term
 from promotions.report.page import sections
 from promotions.report.run import PICTURE_OF, REQUIRED_METRICS, REQUIRED_TABLES
-from report_facts import a_run, entry, lead, params, tables, trial, with_headline
+from report_facts import a_run, entry, lead, observed, params, tables, trial, with_headline
 
 
 def plainly(text):
@@ -80,12 +80,11 @@ def test_a_constant_champion_is_compared_with_the_other_constant(champion, label
 
 @pytest.mark.parametrize("champion", ["threshold.x_learner", "treat_all"])
 def test_with_estimated_propensities_nothing_is_proven(champion):
-    roles = {"roles": ["customer_id"], "propensity": "estimated"}
-    run = a_run(with_headline(champion=champion, **lead(0.3, 0.1, 0.5)), roles=roles)
+    run = observed(champion=champion, **lead(0.3, 0.1, 0.5))
     found = decision.verdict(run)
     assert found.tone == "unclear"
     assert found.label.endswith(", if nothing hidden decided on contacts")
-    assert plainly(experiment.effect(run)).endswith("if nothing hidden decided on contacts.")
+    assert "let lots decide" in plainly(decision.what_to_do(run))
 
 
 def test_the_money_stands_per_customer_per_thousand_and_for_the_list():
@@ -155,14 +154,6 @@ def test_the_experiment_is_as_sound_as_its_worst_check(verdicts, tone, words):
     found = experiment.verdict(a_run(tables=given))
     assert found.tone == tone
     assert words in plainly(found.text)
-
-
-def test_estimated_propensities_are_no_experiment_whatever_the_checks_say():
-    run = a_run(roles={"roles": ["customer_id"], "propensity": "estimated"})
-    assert experiment.verdict(run).label == "Not an experiment"
-    assert experiment.section(run).title == "Can the data be trusted?"
-    assert "Nobody was contacted by lot" in plainly(provenance.assumptions(run)[0])
-    assert "overlap" not in everything(experiment.section(a_run()))
 
 
 def test_an_effect_is_proven_only_if_its_interval_excludes_0():

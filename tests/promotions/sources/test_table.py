@@ -9,7 +9,7 @@ from promotions.errors import InputError
 from promotions.sources import table
 
 PARAMS = {
-    "path": "experiment.csv", "id": "id", "treatment": "sent", "outcome": "bought", "propensity": 0.5,
+    "path": "experiment.csv", "id": "id", "treatment": "sent", "outcome": "bought", "propensity": 0.5, "overlap": 0.05,
     "features": "auto", "exclude": [], "cost": None, "revenue": None, "cluster": None,
 }  # fmt: skip
 N = 200
@@ -70,6 +70,14 @@ def test_a_constant_propensity_holds_for_every_customer():
     assert (customers(propensity=0.3).frame["propensity"] == 0.3).all()
 
 
+def test_chances_to_be_estimated_are_no_column_yet_and_the_rule_of_overlap_goes_along():
+    found = customers(propensity="estimate", overlap=0.1)
+    assert found.overlap == 0.1
+    assert "propensity" not in found.frame
+    assert "propensity" not in validate(found.frame, propensity=False)
+    assert customers(overlap=0.1).overlap is None
+
+
 def test_excluded_columns_are_left_out_and_reported():
     found = customers(exclude=["age", "email"])
     assert not {"age", "email"} & set(found.features)
@@ -107,6 +115,14 @@ def test_without_an_id_rows_are_numbered_from_one():
         ({"propensity": True}, r"data\.table\.propensity: True lies outside"),
         ({"propensity": None}, r"data\.table\.propensity: None lies outside"),
         ({"propensity": float("nan")}, r"data\.table\.propensity: nan lies outside"),
+        *(
+            (
+                {"overlap": value, "propensity": how},
+                rf"data\.table\.overlap: expected a number in \(0, 0\.5\), got {value}",
+            )
+            for value in (0, 0.5, -0.1, None, True)
+            for how in (0.5, "estimate")
+        ),
         ({"features": "all"}, r"data\.table\.features: expected auto or a list of columns, got 'all'"),
         ({"features": ["height"]}, r"data\.table\.features: column 'height' is missing"),
         ({"features": ["age", "sent"]}, r"data\.table\.features: 'sent' already has a role"),
@@ -121,6 +137,14 @@ def test_a_mistake_in_the_parameters_is_named_in_one_line(params, message):
     with pytest.raises(InputError, match=message) as error:
         customers(**params)
     assert "\n" not in str(error.value)
+
+
+def test_a_column_that_is_called_estimate_is_not_guessed_at():
+    raw = RAW.assign(estimate=0.5)
+    with pytest.raises(InputError, match=r"data\.table\.propensity: 'estimate' asks .* rename the column") as error:
+        customers(raw, propensity="estimate")
+    assert "\n" not in str(error.value)
+    assert "estimate" in customers(raw.assign(estimate=RAW["age"])).features
 
 
 @pytest.mark.parametrize("name", ["cost", "cluster_id", "propensity"])
@@ -142,6 +166,7 @@ def test_an_unknown_key_is_named():
 
 def test_row_numbers_without_a_name_and_columns_of_lists_describe_nobody(tmp_path):
     params = dict.fromkeys(("cost", "revenue", "cluster", "id")) | {"treatment": "t", "outcome": "y", "propensity": 0.5}
+    params["overlap"] = 0.05
     unfit = {"Unnamed: 0": [0, 1, 2], "bag": [[1], [2], []]}
     raw = pd.DataFrame({"t": [0, 1, 0], "y": [1, 0, 0], "age": [3, 4, 5], **unfit})
     customers = table.to_customers({"customers": raw}, params | {"path": "", "features": "auto", "exclude": []})
