@@ -265,7 +265,7 @@ def test_a_saved_learner_predicts_the_same_bytes(draw, new, tmp_path, name, bina
     fitted.save(tmp_path)
     expected = fitted.predict(new.features)
     assert load_effect(tmp_path).predict(new.features).tobytes() == expected.tobytes()
-    assert {file.suffix for file in tmp_path.iterdir()} <= {".json", ".txt"}
+    assert {file.suffix for file in tmp_path.rglob("*") if file.is_file()} <= {".json", ".txt"}
 
 
 def test_other_features_are_binned_anew(experiment):
