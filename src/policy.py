@@ -40,25 +40,29 @@ def main() -> None:
     encoder = Encoder.from_json(stage.read_json("models/encoder.json"))
     clusters = codes_of_clusters(frame)
 
-    def customers(rows: NDArray[np.bool_], number: int) -> tuple[Audience, dict[str, NDArray[np.float64]]]:
-        mine = frame[rows]
-        mu = read_round("data/nuisance.parquet", number, mine["customer_id"])[["mu0", "mu1"]].to_numpy()
-        own = Audience(
-            mine["customer_id"].to_numpy(object),
-            mine[feature_names(frame)],
-            features[rows],
-            mu,
-            economics.of_customers(mine),
+    def audience(rows: NDArray[np.bool_], outcomes: NDArray[np.float64]) -> Audience:
+        mine, own = frame[rows], frame.loc[rows, feature_names(frame)]
+        return Audience(
+            mine["customer_id"].to_numpy(object), own, features[rows], outcomes, economics.of_customers(mine)
         )
-        return own, {name: read_cate(name, number, mine["customer_id"]) for name in names}
 
     decided: list[pd.DataFrame] = []
     folds = [split["fold"].to_numpy()[each.train] for each in rounds]
     steps = sum(len(np.unique(fold)) * len(names) + 1 for fold in folds)
     with tqdm(total=steps, desc="policies", leave=False) as bar:
         for each, fold in zip(rounds, folds, strict=True):
-            train, cates = customers(each.train, each.number)
-            rules = fit_rules(train, cates, fold, weighted, budget, bar.update)
+            # Read once for both: in the customers' own order, nobody has to be looked up.
+            known = ids[each.train | each.target]
+            outcomes = read_round("data/nuisance.parquet", each.number, known)[["mu0", "mu1"]].to_numpy()
+            effects = {name: read_round(f"data/cate/{name}.parquet", each.number, known)["cate"] for name in names}
+            training, targets = (rows[each.train | each.target] for rows in (each.train, each.target))
+            train, new = (
+                audience(rows, outcomes[inside]) for rows, inside in ((each.train, training), (each.target, targets))
+            )
+            of_train, of_new = (
+                {name: effect.to_numpy()[inside] for name, effect in effects.items()} for inside in (training, targets)
+            )
+            rules = fit_rules(train, of_train, fold, weighted, budget, bar.update)
             scores = scores_with(frame[each.train], pd.DataFrame(train.outcomes, columns=["mu0", "mu1"]))
             profits = train.economics.profits(scores.dr)
             told = direct.fit(
@@ -66,7 +70,7 @@ def main() -> None:
             )
             rules.update(told)
             bar.update()
-            decided.append(decide(rules, *customers(each.target, each.number)).set_index(np.flatnonzero(each.target)))
+            decided.append(decide(rules, new, of_new).set_index(np.flatnonzero(each.target)))
     decisions = pd.concat(decided).sort_index()
 
     stage.write_parquet("data/policy/decisions.parquet", ids.to_frame().join(decisions, how="inner"))
@@ -75,11 +79,6 @@ def main() -> None:
     sentences = {name: rule.sentence for name, rule in told.items()}
     stage.write_json("metrics/rules.json", {**stage.label_of_roles(), **sentences})
     stage.say(f"{decisions.shape[1]} policies for {len(decisions):,} customers at C/R = {economics.ratio:.4g}")
-
-
-def read_cate(learner: str, number: int, ids: "pd.Series[str]") -> NDArray[np.float64]:
-    """Effects of these customers from one round."""
-    return read_round(f"data/cate/{learner}.parquet", number, ids)["cate"].to_numpy()
 
 
 if __name__ == "__main__":

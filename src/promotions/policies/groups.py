@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from promotions.encoding import as_numbers, is_number
 from promotions.errors import InputError
@@ -240,9 +240,9 @@ def _measured(
     number = np.bincount(codes[first])
     freedom = np.where(number > 1, number - 1, np.nan)
     error = np.sqrt(number / freedom * np.bincount(codes[first], by_cluster**2)) / customers
-    margin = stats.t.ppf(0.975, freedom) * error
+    margin = stdtrit(freedom, 0.975) * error
     # Not a number, where a group has no bound, is not above 0.
-    treat = mean > 0 if rule == MEAN else mean - stats.t.ppf(level, freedom) * error > 0
+    treat = mean > 0 if rule == MEAN else mean - stdtrit(freedom, level) * error > 0
     return [
         replace(
             group,

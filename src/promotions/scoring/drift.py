@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from promotions.encoding import NUMBER, Encoder, as_numbers
 
@@ -51,7 +51,7 @@ class Profile:
             p, q = before / before.sum(), now / now.sum()
             psi = float(((p - q) * np.log(p / q)).sum())
             noise = 1 / max(int(old.sum()), 1) + 1 / max(int(new.sum()), 1)
-            chance = float(chi2.sf(psi / noise, bins - 1)) if bins > 1 else 1.0
+            chance = float(chdtrc(bins - 1, psi / noise)) if bins > 1 else 1.0
             unknown = int(new[-2]) if "levels" in feature else 0
             rows.append((feature["name"], psi, chance, unknown))
         table = pd.DataFrame(rows, columns=["feature", "psi", "p_value", "unknown"])
