@@ -1,6 +1,7 @@
 """Lists of customers: new ones as they come, scored ones as they go."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +42,27 @@ def read_pieces(path: str, encoder: Encoder, identifier: str | None, date: str |
         raise InputError(
             f"--campaign-date: {path} is a table, whose features are ready; expected a folder of raw files"
         )
-    table = stage.section("data", "table")
-    of_table = source == "table"
-    names = {role: str(table[role]) if of_table else role for role in own}
-    new = NewTable(Path(path), encoder, identifier, names)
+    params = stage.section("data", "table") if source == "table" else {}
+    new = NewTable(Path(path), encoder, identifier)
     header = new.header()
     if identifier is None:
-        known = [str(table["id"])] if of_table and table["id"] is not None else []
-        there = [name for name in (*known, "customer_id", "client_id") if name in header]
-        if not there and not (of_table and table["id"] is None):
-            raise InputError(
-                f"{path}: column {(known or ['customer_id'])[0]!r} is missing; the file has "
-                f"{', '.join(map(repr, header))}; name the column of ids by --id"
-            )
-        new = NewTable(Path(path), encoder, there[0] if there else None, names)
+        new = replace(new, identifier=_identifier(path, header, params.get("id", "customer_id")))
     # What `prepare` wrote has the roles' own names.
-    renamed = {role: role if role in header else name for role, name in names.items()}
-    yield from NewTable(new.path, encoder, new.identifier, renamed).pieces()
+    named = {role: role if role in header else str(params.get(role, role)) for role in own}
+    yield from replace(new, own=named).pieces()
+
+
+def _identifier(path: str, header: list[str], in_training: str | None) -> str | None:
+    """The column of ids; None numbers the rows, as in training. Raises InputError."""
+    for name in (in_training, "customer_id", "client_id"):
+        if name in header:
+            return name
+    if in_training is None:
+        return None
+    raise InputError(
+        f"{path}: column {in_training!r} is missing; the file has {', '.join(map(repr, header))}; "
+        "name the column of ids by --id"
+    )
 
 
 def _settings(source: str, date: str | None) -> Settings:
