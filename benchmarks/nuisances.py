@@ -42,10 +42,12 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.processes import FEATURES, PROCESSES, Experiment, draw
+from promotions.binned import Binned
 from promotions.boosting import Boosting, is_binary, make_classifier, make_regressor
+from promotions.cross_fitting import means_after
 from promotions.learners import Training, make_learner
 from promotions.learners.econml_bridge import ConstantPropensity
-from promotions.nuisances import cross_fit_outcomes, fit_propensity
+from promotions.nuisances import cross_fit_outcomes
 
 ROWS, SEEDS, DEFAULT_ROWS, NEW, FOLDS = 100_000, 3, 10_000, 20_000, 5
 NUISANCE = Boosting(trees=150, leaves=4, learning_rate=0.05, min_leaf=100, feature_share=0.5, row_share=0.7, l2=10)
@@ -104,7 +106,8 @@ def shared(world: Experiment, new: Floats) -> Effects:
     fold, nobody = folds_of(len(world.y)), np.zeros((0, FEATURES))
     propensity = world.propensity
     if propensity is None:
-        propensity = fit_propensity(world.X, world.treatment, fold, nobody, NUISANCE, 1)[0]
+        counts = (NUISANCE.trees,)
+        propensity = means_after(counts, Binned(world.X), world.X, world.treatment, fold, NUISANCE, 1)[:, 0]
     fitted = cross_fit_outcomes(world.X, world.y, world.treatment, fold, nobody, NUISANCE, 1)
     train = Training(
         features=world.X,

@@ -1,9 +1,9 @@
-"""Outcome models of the two arms and the propensity, cross-fitted on the training customers.
+"""Outcome models of the two arms, cross-fitted on the training customers.
 
 Fitted once, on features that are binned once; learners and scores share them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from promotions.binned import Binned
 from promotions.booster_files import broken, read_boosters, read_model, write_model
 from promotions.boosting import Boosting, is_binary, predict
+from promotions.cross_fitting import folds_in
 from promotions.errors import InputError
 from promotions.parallel import run_side_by_side
 
@@ -100,7 +101,7 @@ def cross_fit_outcomes(
     progress: called after each of 2 × folds fits.  Raises InputError if there is too little to fit to.
     """
     binary = is_binary(outcome)
-    folds = _folds(fold)
+    folds = folds_in(fold)
     fits = [(held, arm) for held in folds for arm in (0, 1)]
     for held, arm in fits:
         left = int(((fold != held) & (treatment == arm)).sum())
@@ -124,54 +125,3 @@ def cross_fit_outcomes(
     boosters = [booster for booster, _, _ in fitted]
     pairs = tuple(zip(boosters[::2], boosters[1::2], strict=True))
     return CrossFitted(inside, outside, OutcomeModels(tuple(folds), pairs))
-
-
-def fit_propensity(
-    features: NDArray[np.float64],
-    treatment: NDArray[np.int8],
-    fold: NDArray[np.int8],
-    others: NDArray[np.float64],
-    model: Boosting,
-    seed: int,
-    threads: int = 1,
-    progress: Callable[[], object] = lambda: None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """e(x) = P(T = 1 | x) for every customer from models that have not seen that customer.
-
-    For tables whose design does not give it, and only for them: a known propensity is used as it is. Nothing is
-    clipped; who looks for overlap should see where there is none.
-
-    features (n, p), treatment, fold (n,): training customers.  others (m, p).
-    Returns (n,) and (m,), the latter the mean over folds' models.  progress: called after each fit, one a fold.
-    Raises InputError if there are less than two folds, or the other folds of one have a single arm.
-    """
-    folds = _folds(fold)
-    for held in folds:
-        arms = np.unique(treatment[fold != held])
-        if len(arms) < 2:
-            raise InputError(
-                f"all training customers outside fold {held} have treatment = {arms[0]}; a propensity model needs "
-                "both arms: the table is too small for its folds, or an arm is empty"
-            )
-    binned = Binned(features)
-
-    def fit(held: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        rows = fold != held
-        booster = binned.rows(rows).fit(model, treatment[rows], seed=seed, binary=True)
-        return predict(booster, features[~rows]), predict(booster, others)
-
-    inside, outside = np.empty(len(treatment)), np.zeros(len(others))
-    fitted = run_side_by_side([partial(fit, held) for held in folds], threads, progress)
-    for held, (to_held, to_others) in zip(folds, fitted, strict=True):
-        inside[fold == held] = to_held
-        outside += to_others / len(folds)
-    return inside, outside
-
-
-def _folds(fold: NDArray[np.int8]) -> Sequence[int]:
-    folds = np.unique(fold)
-    if len(folds) < 2:
-        raise InputError(
-            f"only {len(folds)} of the folds has training customers; the experiment is too small to cross-fit"
-        )
-    return [int(held) for held in folds]

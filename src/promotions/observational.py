@@ -13,19 +13,20 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from promotions.balance import ArmMeans, Arms, mean_test
+from promotions.binned import Binned
+from promotions.cross_fitting import means_after
 from promotions.customers import Customers, validate
 from promotions.encoding import fit_encoder
 from promotions.errors import InputError
 from promotions.evaluation.scores import make_scores
 from promotions.experiment import LARGE_SMD, LOOK, SOUND, UNKNOWN, WIDTHS
 from promotions.inference import cluster_codes, clustered_error
-from promotions.nuisances import cross_fit_outcomes
-from promotions.propensity import CANDIDATES, Calibration, calibrate, estimate_propensity
+from promotions.propensity import COUNTS, MODEL, Calibration, calibrate, estimate_propensity
 from promotions.splitting import assign_folds, clusters_of
 
 FOLDS = 5
 # Fits behind ``observe``: of each candidate and fold the chance, and the outcome in both arms.
-FITS = 3 * FOLDS * len(CANDIDATES)
+FITS = 3 * FOLDS
 # Customers left in an arm. With fewer no weighted mean says anything.
 LEAST_IN_ARM = 50
 # A larger share of customers without comparison makes the answer one about others than were asked for.
@@ -141,25 +142,25 @@ def measure(
 ) -> Effects:
     """``Effects`` of n customers.
 
-    Γ_a = μ_a(x) + 1{T = a}(Y − μ_a(x))/ê_a, μ_a from models that have not seen the customer's fold: of ``CANDIDATES``
-    the one with the least squared error out of fold. Errors are clustered.
+    Γ_a = μ_a(x) + 1{T = a}(Y − μ_a(x))/ê_a, μ_a from models that have not seen the customer's fold: of ``COUNTS``
+    trees as many as have the least squared error out of fold. Errors are clustered.
 
     features (n, p) without NaN; outcome, fold (n,); arms: with the estimated chances.
     """
-    nobody = np.empty((0, features.shape[1]))
-    tried = [
-        cross_fit_outcomes(features, outcome, arms.treatment, fold, nobody, model, seed, threads, progress).inside
-        for model in CANDIDATES
-    ]
-    own = np.arange(len(outcome)), arms.treatment.astype(np.intp)
-    mu = min(tried, key=lambda means: float(((outcome - means[own]) ** 2).mean()))
-    scores = make_scores(outcome, arms.treatment, arms.propensity, mu[:, 0], mu[:, 1])
-    control, treated = (float(mean) for mean in scores.dr.mean(axis=0))
-    influence = (scores.effect - (treated - control)) / len(outcome)
+    binned = Binned(features)
+    control, treated = (
+        means_after(COUNTS, binned, features, outcome, fold, MODEL, seed, threads, progress, arms.treatment == arm)
+        for arm in (0, 1)
+    )
+    error = outcome[:, np.newaxis] - np.where(arms.treatment[:, np.newaxis] == 1, treated, control)
+    best = int(np.argmin((error**2).mean(axis=0)))
+    scores = make_scores(outcome, arms.treatment, arms.propensity, control[:, best], treated[:, best])
+    mu0, mu1 = (float(mean) for mean in scores.dr.mean(axis=0))
+    influence = (scores.effect - (mu1 - mu0)) / len(outcome)
     return Effects(
         naive=as_if_by_lot(arms).means(outcome),
         weighted=arms.means(outcome),
-        doubly_robust=ArmMeans(control, treated, treated - control, clustered_error(influence, arms.clusters)),
+        doubly_robust=ArmMeans(mu0, mu1, mu1 - mu0, clustered_error(influence, arms.clusters)),
     )
 
 

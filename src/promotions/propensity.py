@@ -1,20 +1,22 @@
 """Chances of treatment that no design told: estimated from features, out of fold, and held against what happened."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
+from promotions.binned import Binned
 from promotions.boosting import Boosting
+from promotions.cross_fitting import folds_in, means_after
+from promotions.errors import InputError
 from promotions.inference import sum_by_cluster
-from promotions.nuisances import fit_propensity
 
 # How many trees are used is chosen: few where treatment hardly depends on features, many where it does a lot.
 MODEL = Boosting(leaves=4, learning_rate=0.05, min_leaf=20, feature_share=0.7, row_share=0.7, l2=1.0)
-CANDIDATES = tuple(replace(MODEL, trees=trees) for trees in (20, 50, 100, 200, 400))
+COUNTS = (20, 50, 100, 200, 400)
 BINS = 10
 # Of log odds, their standard deviation: chances that differ by less, 0.49 from 0.51, have no slope to speak of.
 SPREAD = 0.1
@@ -44,18 +46,23 @@ def estimate_propensity(
 ) -> tuple[NDArray[np.float64], int]:
     """ê(x) = P(T = 1 | x) of every customer from models that have not seen that customer's fold, and their trees.
 
-    Boosted trees of cross-entropy, of ``CANDIDATES`` those with the least log loss out of fold; then ``recalibrated``,
-    as trees that stop early shrink towards the mean. Outcomes play no part.
+    Boosted trees of cross-entropy, of ``COUNTS`` as many as have the least log loss out of fold; then ``recalibrated``,
+    as trees that stop early shrink towards the mean. Outcomes play no part. No chance is clipped: who looks for overlap
+    should see where there is none.
 
     features (n, p) without NaN; treatment, fold (n,).  Returns (n,) and a number.  progress: called after each fit, one
-    a fold and candidate.  Raises InputError if there are less than two folds, or the other folds of one have one arm.
+    a fold.  Raises InputError if there are less than two folds, or the other folds of one have one arm.
     """
-    nobody = np.empty((0, features.shape[1]))
-    tried = [
-        fit_propensity(features, treatment, fold, nobody, model, seed, threads, progress)[0] for model in CANDIDATES
-    ]
-    best = int(np.argmin([log_loss(treatment, chance) for chance in tried]))
-    return recalibrated(treatment, tried[best], fold), CANDIDATES[best].trees
+    for held in folds_in(fold):
+        arms = np.unique(treatment[fold != held])
+        if len(arms) < 2:
+            raise InputError(
+                f"all training customers outside fold {held} have treatment = {arms[0]}; a propensity model needs "
+                "both arms: the table is too small for its folds, or an arm is empty"
+            )
+    tried = means_after(COUNTS, Binned(features), features, treatment, fold, MODEL, seed, threads, progress)
+    best = int(np.argmin([log_loss(treatment, chance) for chance in tried.T]))
+    return recalibrated(treatment, tried[:, best], fold), COUNTS[best]
 
 
 def log_loss(treatment: NDArray[np.int8], chance: NDArray[np.float64]) -> float:

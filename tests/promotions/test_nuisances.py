@@ -3,12 +3,11 @@
 import lightgbm
 import numpy as np
 import pytest
-from scipy.special import expit
 
 from promotions.boosting import Boosting
 from promotions.errors import InputError
 from promotions.learners.fitted import LinearEffect
-from promotions.nuisances import OutcomeModels, cross_fit_outcomes, fit_propensity
+from promotions.nuisances import OutcomeModels, cross_fit_outcomes
 
 MODEL = Boosting(trees=15, leaves=6, learning_rate=0.2, min_leaf=20)
 
@@ -162,61 +161,3 @@ def test_outcome_models_that_are_something_else_are_refused(fitted, tmp_path):
         (tmp_path / "model.json").write_text(text.replace("[\n    0,\n    1,\n    2\n  ]", folds))
         with pytest.raises(InputError, match="without the models of both arms for each of its folds"):
             OutcomeModels.load(tmp_path)
-
-
-def logistic_design(n, seed):
-    """Five normal features; the chance of treatment is logistic in two of them."""
-    rng = np.random.default_rng(seed)
-    features = rng.normal(size=(n, 5))
-    propensity = expit(0.8 * features[:, 0] - 0.5 * features[:, 3])
-    return features, propensity, (rng.random(n) < propensity).astype(np.int8), (np.arange(n) % 4).astype(np.int8)
-
-
-PROPENSITY = Boosting(trees=60, leaves=6, learning_rate=0.1, min_leaf=100)
-
-
-def test_the_propensity_of_a_logistic_design_is_found_and_calibrated():
-    features, propensity, treatment, fold = logistic_design(12_000, 1)
-    new, true_of_new, _, _ = logistic_design(3_000, 2)
-    inside, outside = fit_propensity(features, treatment, fold, new, PROPENSITY, 1)
-    assert np.abs(inside - propensity).mean() < 0.04
-    assert np.abs(outside - true_of_new).mean() < 0.035
-    # In each tenth by the estimate as many are treated as it says, within three and a half standard errors.
-    tenth = np.argsort(np.argsort(inside)) * 10 // len(inside)
-    for number in range(10):
-        said, treated = inside[tenth == number], treatment[tenth == number]
-        error = np.sqrt((said * (1 - said)).sum()) / len(said)
-        assert abs(treated.mean() - said.mean()) < 3.5 * error
-    slope = np.cov(inside, treatment)[0, 1] / inside.var()
-    assert slope == pytest.approx(1, abs=0.08)
-
-
-def test_a_customers_propensity_does_not_depend_on_that_customers_treatment():
-    features, _, treatment, fold = logistic_design(1200, 3)
-    changed = treatment.copy()
-    changed[17] = 1 - changed[17]
-    before, after = (
-        fit_propensity(features, each, fold, features[:0], PROPENSITY, 1)[0] for each in (treatment, changed)
-    )
-    np.testing.assert_array_equal(after[fold == fold[17]], before[fold == fold[17]])
-    assert (after != before).any()
-
-
-def test_propensities_do_not_depend_on_threads_and_count_their_fits():
-    features, _, treatment, fold = logistic_design(1200, 4)
-    fits = []
-    runs = [
-        fit_propensity(features, treatment, fold, features[:50], PROPENSITY, 1, threads, lambda: fits.append(1))
-        for threads in (1, 2)
-    ]
-    assert len(fits) == 8
-    for one, two in zip(*runs, strict=True):
-        np.testing.assert_array_equal(one, two)
-
-
-def test_a_propensity_needs_two_folds_and_two_arms():
-    features, _, treatment, fold = logistic_design(200, 5)
-    with pytest.raises(InputError, match="only 1 of the folds"):
-        fit_propensity(features, treatment, np.zeros(200, np.int8), features, PROPENSITY, 1)
-    with pytest.raises(InputError, match="all training customers outside fold 1 have treatment = 0"):
-        fit_propensity(features, (fold == 1).astype(np.int8), fold, features, PROPENSITY, 1)

@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 from statsmodels.api import GLM, families
 
 from promotions.errors import InputError
-from promotions.propensity import CANDIDATES, calibrate, estimate_propensity, fit_logistic, log_loss, recalibrated
+from promotions.propensity import COUNTS, calibrate, estimate_propensity, fit_logistic, log_loss, recalibrated
 
 
 def design(n, seed, strength=1.0):
@@ -30,13 +30,13 @@ def test_chances_are_found_and_calibrated(estimated):
     calibration = calibrate(treatment, found, np.arange(len(chance)))
     assert calibration.ci_low < 1 < calibration.ci_high
     assert calibration.error < calibration.error_by_chance + 0.01
-    assert CANDIDATES[0].trees < trees
+    assert COUNTS[0] < trees
 
 
 def test_where_treatment_is_a_lottery_chances_hardly_differ():
     features, _, treatment, fold = design(3000, 2, strength=0.0)
     found, trees = estimate_propensity(features, treatment, fold, 1)
-    assert trees == CANDIDATES[0].trees
+    assert trees == COUNTS[0]
     assert found.std() < 0.02
     assert calibrate(treatment, found, np.arange(3000)).slope is None
 
@@ -48,13 +48,17 @@ def test_neither_threads_nor_the_number_of_fits_are_left_to_luck():
         estimate_propensity(features, treatment, fold, 1, threads, lambda: fits.append(1))[0] for threads in (1, 2)
     )
     np.testing.assert_array_equal(one, two)
-    assert len(fits) == 2 * 5 * len(CANDIDATES)
+    assert len(fits) == 2 * 5
 
 
 def test_two_arms_are_needed():
     features, _, _, fold = design(300, 4)
     with pytest.raises(InputError, match="treatment = 0"):
         estimate_propensity(features, np.zeros(300, np.int8), fold, 1)
+    with pytest.raises(InputError, match="all training customers outside fold 1 have treatment = 0"):
+        estimate_propensity(features, (fold == 1).astype(np.int8), fold, 1)
+    with pytest.raises(InputError, match="only 1 of the folds"):
+        estimate_propensity(features, np.ones(300, np.int8), np.zeros(300, np.int8), 1)
 
 
 def test_recalibration_undoes_a_wrong_scale_and_level():

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from promotions.boosting import Boosting, make_regressor
+from promotions.cross_fitting import out_of_fold
 from promotions.discount.estimates import Effect
 from promotions.discount.regression import Slope, clustered_numbers, least_squares, slope_of
 from promotions.errors import InputError
@@ -81,12 +82,11 @@ def cross_fit(
     seed = int(rng.integers(2**31))
 
     def predict(target: Floats) -> Floats:
-        held_out = np.empty(len(target))
-        for part in range(folds):
-            rest = fold != part
-            fitted = make_regressor(model, binary=False, seed=seed).fit(controls[rest], target[rest])
-            held_out[~rest] = fitted.predict(controls[~rest])
-        return held_out
+        def without(held: NDArray[np.bool_]) -> Floats:
+            fitted = make_regressor(model, binary=False, seed=seed).fit(controls[~held], target[~held])
+            return np.asarray(fitted.predict(controls[held]))
+
+        return out_of_fold(fold, without)
 
     expected = predict(dose)
     squared = (dose - expected) ** 2

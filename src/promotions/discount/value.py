@@ -6,7 +6,6 @@ design gave them: each of its levels with the share that it had. Its value needs
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.boosting import Boosting, lightgbm
+from promotions.cross_fitting import out_of_fold
 from promotions.discount.dose import BEST, BUDGET, CONSTANT, PESSIMISTIC, Menu
 from promotions.discount.estimates import in_order_of_content
 from promotions.discount.response import MAX_LEVELS
@@ -24,7 +24,6 @@ from promotions.errors import InputError
 from promotions.evaluation.simultaneous import Bands, simultaneous_bands
 from promotions.evaluation.value import Estimate
 from promotions.inference import Z_95, clustered_error, one_sided_p_value
-from promotions.parallel import run_side_by_side
 from promotions.validation import require_keys, require_whole
 
 SECTION = "discount.evaluate"
@@ -201,9 +200,8 @@ def outcome_at_levels(
     log_rows = table(log["discount"].to_numpy(np.float64), known, False)
     test_rows = table(drawn["discount"].to_numpy(np.float64), asked, True)
 
-    def without(number: int) -> Floats:
+    def without(held: NDArray[np.bool_]) -> Floats:
         lgb = lightgbm()
-        held = fold == number
         rows = np.vstack([log_rows, test_rows[~held]])
         sales = np.concatenate([log["sales"].to_numpy(np.float64), drawn["sales"].to_numpy(np.float64)[~held]])
         data = lgb.Dataset(rows, sales, params=BINNING)
@@ -215,10 +213,8 @@ def outcome_at_levels(
         ]
         return np.column_stack(columns)
 
-    parts = run_side_by_side([partial(without, number) for number in range(folds)], threads)
     expected = np.empty((len(drawn), len(levels)))
-    for number, part in enumerate(parts):
-        expected[drawn["row"].to_numpy()[fold == number]] = part
+    expected[drawn["row"].to_numpy()] = out_of_fold(fold, without, threads)
     return expected
 
 

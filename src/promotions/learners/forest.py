@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from promotions.binned import BINNING, Binned
-from promotions.boosting import Boosting, is_binary, lightgbm
+from promotions.boosting import Boosting, lightgbm
+from promotions.cross_fitting import means_after
 from promotions.errors import InputError
 from promotions.learners.fitted import Part, TreeSum
 from promotions.learners.tree_text import leaves_of, with_leaves
@@ -27,9 +28,7 @@ from promotions.validation import require_finite, require_number, require_share,
 
 # Outcome means and unknown propensities, where nobody hands them over. How many of the trees are used is chosen.
 COUNTS = (10, 25, 50, 100)
-NUISANCE = Boosting(
-    trees=COUNTS[-1], leaves=8, learning_rate=0.15, min_leaf=50, feature_share=0.7, row_share=1.0, l2=1.0
-)
+NUISANCE = Boosting(leaves=8, learning_rate=0.15, min_leaf=50, feature_share=0.7, row_share=1.0, l2=1.0)
 # With three folds instead of five the effects are as near to the truth, in three fifths of the time.
 FOLDS = 3
 # Estimated propensities are kept off 0 and 1: residuals there say nothing of the effect, and division by them does.
@@ -460,26 +459,8 @@ def _cross_fit(table: Binned, features: Floats, target: Floats, fold: Rows, seed
 
     All folds use as many trees, of ``COUNTS``, as give the least squared error on those held out.
     """
-    binary = is_binary(target)
-
-    def without(held: int) -> Floats:
-        inside = fold == held
-        booster = table.rows(~inside).fit(NUISANCE, target[~inside], seed=seed, binary=binary)
-        held_out = features[inside]
-        # The sums of the first 10 trees, of those up to 25, and so on; none is computed twice.
-        steps = [
-            booster.predict(held_out, start_iteration=start, num_iteration=end - start, raw_score=True, num_threads=1)
-            for start, end in zip((0, *COUNTS[:-1]), COUNTS, strict=True)
-        ]
-        scores = np.cumsum(steps, axis=0)
-        return 1 / (1 + np.exp(-scores)) if binary else scores
-
-    folds = np.unique(fold)
-    means = np.empty((len(COUNTS), len(target)))
-    predicted = run_side_by_side([partial(without, held) for held in folds], threads)
-    for held, values in zip(folds, predicted, strict=True):
-        means[:, fold == held] = values
-    return means[int(np.argmin(((means - target) ** 2).mean(axis=1)))]
+    means = means_after(COUNTS, table, features, target, fold, NUISANCE, seed, threads)
+    return means[:, int(np.argmin(((means - target[:, np.newaxis]) ** 2).mean(axis=0)))]
 
 
 def _first_trees(booster: Any, trees: int) -> Any:

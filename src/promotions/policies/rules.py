@@ -44,8 +44,8 @@ class Rule(Protocol):
         """Whether to treat each of n customers, (n,).  effects: by learner, (n,)."""
         ...
 
-    def reasons(self, audience: Audience, effects: Effects) -> Reasons:
-        """Why, in words."""
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:
+        """Why, in words.  treat: what ``decide`` said, (n,)."""
         ...
 
 
@@ -62,7 +62,7 @@ class Constant:
         """See ``Rule``."""
         return np.full(len(audience.ids), self.treat)
 
-    def reasons(self, audience: Audience, effects: Effects) -> Reasons:  # noqa: ARG002
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:  # noqa: ARG002
         """See ``Rule``."""
         return np.zeros(len(audience.ids), dtype=np.intp), ["treat everybody" if self.treat else "treat nobody"]
 
@@ -79,9 +79,9 @@ class Threshold:
         """See ``Rule``."""
         return threshold(audience.gain(effects[self.learner]))
 
-    def reasons(self, audience: Audience, effects: Effects) -> Reasons:
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:  # noqa: ARG002
         """See ``Rule``."""
-        return self.decide(audience, effects).astype(np.intp), pays(audience)
+        return treat.astype(np.intp), pays(audience)
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,9 @@ class Classified:
         """See ``Rule``."""
         return self.classifier.decide(audience.features)
 
-    def reasons(self, audience: Audience, effects: Effects) -> Reasons:
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:  # noqa: ARG002
         """See ``Rule``."""
-        words = ["the classifier expects a loss", "the classifier expects a gain"]
-        return self.decide(audience, effects).astype(np.intp), words
+        return treat.astype(np.intp), ["the classifier expects a loss", "the classifier expects a gain"]
 
 
 @dataclass(frozen=True)
@@ -116,10 +115,10 @@ class Budgeted:
         """See ``Rule``."""
         return self.budget.decide(audience.gain(effects[self.learner]), audience.charge, audience.ids)
 
-    def reasons(self, audience: Audience, effects: Effects) -> Reasons:
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:
         """See ``Rule``."""
         would_pay = threshold(audience.gain(effects[self.learner]))
-        return would_pay.astype(np.intp) + self.decide(audience, effects), budget_words(pays(audience))
+        return would_pay.astype(np.intp) + treat, budget_words(pays(audience))
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ class Tree:
         """See ``Rule``."""
         return self.tree.decide(audience.features)
 
-    def reasons(self, audience: Audience, effects: Effects) -> Reasons:  # noqa: ARG002
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:  # noqa: ARG002
         """See ``Rule``: the answers that led to a customer's leaf."""
         return self.tree.reasons(audience.features, self.facts)
 
@@ -164,7 +163,7 @@ class Groups:
         """See ``Rule``."""
         return self.policy.decide(values_of(audience, self.by))
 
-    def reasons(self, audience: Audience, effects: Effects) -> Reasons:  # noqa: ARG002
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:  # noqa: ARG002
         """See ``Rule``: a customer's group."""
         codes, labels = self.policy.reasons(values_of(audience, self.by))
         return codes, [f"{self.by} is {label}" for label in labels]

@@ -93,9 +93,10 @@ class Scorer:
             told["cate_low"], told["cate_high"] = self.forest.predict_interval(features)
         outcomes = np.zeros((len(customers), 2)) if self.outcomes is None else self.outcomes.predict(features)
         audience = Audience(ids, customers, features, outcomes, economics)
-        codes, words = self.rule.reasons(audience, {self.learner: cate})
+        treat = self.rule.decide(audience, {self.learner: cate})
+        codes, words = self.rule.reasons(audience, {self.learner: cate}, treat)
         told["expected_profit"] = audience.gain(cate)
-        told["treat"] = self.rule.decide(audience, {self.learner: cate}).astype(np.int8)
+        told["treat"] = treat.astype(np.int8)
         return pd.DataFrame(told | {"reason": np.asarray(words, dtype=object)[codes]}), audience.charge
 
 

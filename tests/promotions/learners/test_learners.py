@@ -11,7 +11,8 @@ from promotions.boosting import Boosting, make_regressor
 from promotions.errors import InputError
 from promotions.learners import LEARNERS, Training, count_fits, cross_fit, make_learner
 from promotions.learners.fitted import Blend, TreeSum, load_effect
-from promotions.nuisances import cross_fit_outcomes, fit_propensity
+from promotions.nuisances import cross_fit_outcomes
+from promotions.propensity import estimate_propensity
 
 SMALL = {
     "trees": 40,
@@ -321,7 +322,7 @@ def test_where_propensities_differ_the_x_learner_is_nearer_to_the_truth_than_wit
     unseen, *_, truth = draw_confounded(4000, 21)
     fold = (np.arange(6000) % 4).astype(np.int8)
     if estimated:
-        propensity = fit_propensity(features, treatment, fold, unseen, Boosting(**SMALL), 1)[0]
+        propensity = estimate_propensity(features, treatment, fold, 1)[0]
     mu = cross_fit_outcomes(features, outcome, treatment, fold, unseen, Boosting(**SMALL), 1).inside
     train = Training(features, outcome, treatment, propensity, mu[:, 0], mu[:, 1], fold, np.arange(6000))
     learner = make_learner("x_learner", {"model": model, "effect": SMALL}, 1)

@@ -46,8 +46,13 @@ def rules() -> dict[str, Any]:
     )
     scores = train.gain(cate) + np.random.default_rng(2).normal(size=1500)
     facts = {"shop=north": ("shop is north", "shop is not north")}
-    told = direct.fit(train, scores, np.arange(1500), ["age", "shop=north", "noise"], facts)
-    return learned | told | {"weighted.nobody": Classified("nobody", Classifier(False))}
+    directly = direct.fit(train, scores, np.arange(1500), ["age", "shop=north", "noise"], facts)
+    return learned | directly | {"weighted.nobody": Classified("nobody", Classifier(False))}
+
+
+def told(rule, audience, effects):
+    """Codes and words of a rule's reasons for its own decisions."""
+    return rule.reasons(audience, effects, rule.decide(audience, effects))
 
 
 def test_what_was_saved_decides_and_explains_the_same(rules, tmp_path) -> None:
@@ -60,7 +65,7 @@ def test_what_was_saved_decides_and_explains_the_same(rules, tmp_path) -> None:
         assert type(loaded) is type(rule)
         assert (loaded.learner, loaded.needs_outcomes) == (rule.learner, rule.needs_outcomes)
         np.testing.assert_array_equal(loaded.decide(new, effects), rule.decide(new, effects))
-        for mine, theirs in zip(loaded.reasons(new, effects), rule.reasons(new, effects), strict=True):
+        for mine, theirs in zip(told(loaded, new, effects), told(rule, new, effects), strict=True):
             np.testing.assert_array_equal(mine, theirs)
     decisions = decide(rules, new, effects)
     assert 0 < decisions["weighted.t_learner"].mean() < 1
@@ -73,8 +78,8 @@ def test_a_reason_belongs_to_one_decision(rules) -> None:
     new, cate = customers(600, 4)
     effects = {"t_learner": cate, "nobody": cate}
     for rule in rules.values():
-        codes, words = rule.reasons(new, effects)
         treat = rule.decide(new, effects)
+        codes, words = rule.reasons(new, effects, treat)
         assert codes.shape == (600,)
         for code in np.unique(codes):
             assert words[code]
@@ -83,26 +88,27 @@ def test_a_reason_belongs_to_one_decision(rules) -> None:
 
 def test_reasons_say_what_is_true(rules) -> None:
     new, cate = customers(500, 5)
-    codes, words = Threshold("t_learner").reasons(new, {"t_learner": cate})
+    codes, words = told(Threshold("t_learner"), new, {"t_learner": cate})
     assert words == ["effect below C/R = 0.25", "effect at least C/R = 0.25"]
     np.testing.assert_array_equal(codes, cate >= 0.25)
-    codes, words = rules["tree.depth_2"].reasons(new, {})
+    codes, words = told(rules["tree.depth_2"], new, {})
     age = new.frame["age"].to_numpy()
     for code, word in enumerate(words):
         limit = float(word.split("age ")[1].split()[1])
         inside = age[codes == code]
         assert ((inside >= limit) if "age ≥" in word else (inside < limit)).all()
-    codes, words = rules["groups.shop"].reasons(new, {})
+    codes, words = told(rules["groups.shop"], new, {})
     assert {words[code] for code in codes} == {f"shop is {shop}" for shop in new.frame["shop"]}
     mine = Audience(new.ids, new.frame.assign(shop="west"), new.features, new.outcomes, ECONOMICS)
-    codes, words = rules["groups.shop"].reasons(mine, {})
+    codes, words = told(rules["groups.shop"], mine, {})
     assert {words[code] for code in codes} == {"shop is in no group of training"}
-    codes, words = Budgeted("t_learner", Budget(share=0.1)).reasons(new, {"t_learner": cate})
+    codes, words = told(Budgeted("t_learner", Budget(share=0.1)), new, {"t_learner": cate})
     assert np.bincount(codes)[2] == 50
     assert words[2] == "effect at least C/R = 0.25, and within the budget"
     own, _ = customers(500, 5, Economics(np.full(500, 1.0), 4.0))
-    assert Threshold("t_learner").reasons(own, {"t_learner": cate})[1] == ["expected to cost more than it earns", "expected to pay"]  # fmt: skip  # noqa: E501
-    assert Constant(True).reasons(new, {})[1] == ["treat everybody"]
+    _, words = told(Threshold("t_learner"), own, {"t_learner": cate})
+    assert words == ["expected to cost more than it earns", "expected to pay"]
+    assert told(Constant(True), new, {})[1] == ["treat everybody"]
 
 
 def test_a_rule_that_is_not_there_is_named(rules, tmp_path) -> None:
