@@ -7,6 +7,8 @@ writes  data/policy/decisions.parquet: customers of select and final, one 0/1 co
         metrics/rules.json: in words, the rules that can be told (of the last round)
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -62,15 +64,16 @@ def main() -> None:
             of_train, of_new = (
                 {name: effect.to_numpy()[inside] for name, effect in effects.items()} for inside in (training, targets)
             )
-            rules = fit_rules(train, of_train, fold, weighted, budget, bar.update)
             scores = scores_with(frame[each.train], pd.DataFrame(train.outcomes, columns=["mu0", "mu1"]))
             profits = train.economics.profits(scores.dr)
-            told = direct.fit(
-                train, profits[:, 1] - profits[:, 0], clusters[each.train], encoder.columns, encoder.facts
-            )
-            rules.update(told)
-            bar.update()
-            decided.append(decide(rules, new, of_new).set_index(np.flatnonzero(each.target)))
+            gains = profits[:, 1] - profits[:, 0]
+            with ThreadPoolExecutor(stage.threads()) as pool:
+                # The tree takes one thread for as long as half of the classifiers take the others.
+                directly = pool.submit(direct.fit, train, gains, clusters[each.train], encoder.columns, encoder.facts)
+                rules = fit_rules(train, of_train, fold, weighted, budget, bar.update, pool)
+                rules.update(told := directly.result())
+                bar.update()
+                decided.append(decide(rules, new, of_new, pool).set_index(np.flatnonzero(each.target)))
     decisions = pd.concat(decided).sort_index()
 
     stage.write_parquet("data/policy/decisions.parquet", ids.to_frame().join(decisions, how="inner"))

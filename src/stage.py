@@ -15,6 +15,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def threads() -> int:
 def params(*keys: str) -> Any:
     """The value at ``keys`` in params.yaml: ``params("costs")`` is a section, ``params("data", "source")`` a value."""
     try:
-        value = yaml.safe_load(PARAMS.read_text())
+        value = _parsed(PARAMS.read_text())
     except FileNotFoundError:
         raise InputError(f"{PARAMS}: no such file in {Path.cwd()}; run stages from the project's folder") from None
     except yaml.YAMLError as problem:
@@ -88,6 +89,12 @@ def params(*keys: str) -> Any:
             raise InputError(f"{PARAMS}: {'.'.join(keys[: depth + 1])} is missing; {known}")
         value = value[key]
     return value
+
+
+@cache
+def _parsed(text: str) -> Any:
+    """A stage asks for many parameters; reading them anew would take longer than much of what it does with them."""
+    return yaml.safe_load(text)
 
 
 def generator(*names: str) -> np.random.Generator:

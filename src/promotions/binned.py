@@ -21,9 +21,12 @@ class Binned:
     takes one thread: whole fits run side by side, and no result depends on how many there are.
     """
 
-    def __init__(self, *columns: NDArray[Any]) -> None:
-        """columns: (n, p) tables and (n,) vectors, side by side in this order, without NaN."""
-        self._table = _Table(columns)
+    def __init__(self, *columns: NDArray[Any], threads: int = 1) -> None:
+        """columns: (n, p) tables and (n,) vectors, side by side in this order, without NaN.
+
+        threads: that look for bins, which are the same whatever their number.
+        """
+        self._table = _Table(columns, threads)
         self._chosen: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
@@ -60,9 +63,10 @@ class Binned:
 class _Table:
     """Columns, and their bins once somebody has asked for them."""
 
-    def __init__(self, columns: tuple[NDArray[Any], ...]) -> None:
+    def __init__(self, columns: tuple[NDArray[Any], ...], threads: int) -> None:
         self.rows = len(columns[0])
         self._columns, self._dataset, self._lock = columns, None, Lock()
+        self._parameters = {**BINNING, "n_jobs": threads}
 
     def dataset(self) -> Any:
         with self._lock:
@@ -70,6 +74,6 @@ class _Table:
                 table = self._columns[0] if len(self._columns) == 1 else np.column_stack(self._columns)
                 # Views need a label to exist; each gets its own afterwards.
                 empty = np.zeros(self.rows)
-                self._dataset = lightgbm().Dataset(table, empty, params=BINNING).construct()
+                self._dataset = lightgbm().Dataset(table, empty, params=self._parameters).construct()
                 self._columns = ()
         return self._dataset

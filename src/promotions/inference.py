@@ -60,11 +60,11 @@ def bootstrap_sums(
     totals = sum_by_cluster(values, clusters)
     groups = len(totals)
     result = np.empty((replicates, values.shape[1]))
-    block = max(1, int(2**24 // groups))
-    for start in range(0, replicates, block):
-        size = min(block, replicates - start)
-        draws = rng.integers(groups, size=(size, groups), dtype=np.int32)
-        draws += (np.arange(size, dtype=np.int32) * groups)[:, None]
-        weights = np.bincount(draws.ravel(), minlength=size * groups).reshape(size, groups)
-        result[start : start + size] = weights.astype(np.float64) @ totals
+    # Sample by sample, the counts stay near the processor; in one table of many, each count would be a walk to memory.
+    weights = np.empty((min(replicates, max(1, int(2**24 // groups))), groups))
+    for start in range(0, replicates, len(weights)):
+        drawn = weights[: replicates - start]
+        for sample in drawn:
+            sample[:] = np.bincount(rng.integers(groups, size=groups, dtype=np.int32), minlength=groups)
+        result[start : start + len(drawn)] = drawn @ totals
     return result

@@ -110,7 +110,7 @@ def cross_fit_outcomes(
                 f"{left} training customers with treatment = {arm} are left to fit the outcome model of fold {held}; "
                 "at least 2 are needed: the experiment is too small for split.folds and split.shares.train"
             )
-    binned = Binned(features)
+    binned = Binned(features, threads=threads)
 
     def fit(held: int, arm: int) -> tuple[Any, NDArray[np.float64], NDArray[np.float64]]:
         rows = (fold != held) & (treatment == arm)

@@ -147,7 +147,7 @@ def measure(
 
     features (n, p) without NaN; outcome, fold (n,); arms: with the estimated chances.
     """
-    binned = Binned(features)
+    binned = Binned(features, threads=threads)
     control, treated = (
         means_after(COUNTS, binned, features, outcome, fold, MODEL, seed, threads, progress, arms.treatment == arm)
         for arm in (0, 1)

@@ -1,16 +1,18 @@
 """Fits side by side."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 def run_side_by_side(
-    tasks: Sequence[Callable[[], T]], threads: int, progress: Callable[[], object] = lambda: None
+    tasks: Sequence[Callable[[], T]], workers: int | Executor, progress: Callable[[], object] = lambda: None
 ) -> list[T]:
-    """Results of ``tasks`` in their order, ``threads`` of them at a time; ``progress`` is called as each one ends.
+    """Results of ``tasks`` in their order; ``progress`` is called as each one ends.
+
+    workers: how many at a time, or who does them: a pool that may have other work too.
 
     A fit is one task on one thread. LightGBM's own threads meet after every histogram, which costs small data half of
     the gain, and all of the time when another process wants a core; whole fits never wait for each other.
@@ -21,7 +23,9 @@ def run_side_by_side(
         progress()
         return result
 
-    if threads == 1:
+    if isinstance(workers, Executor):
+        return list(workers.map(done, tasks))
+    if workers == 1:
         return [done(task) for task in tasks]
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(done, tasks))

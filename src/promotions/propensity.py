@@ -60,7 +60,9 @@ def estimate_propensity(
                 f"all training customers outside fold {held} have treatment = {arms[0]}; a propensity model needs "
                 "both arms: the table is too small for its folds, or an arm is empty"
             )
-    tried = means_after(COUNTS, Binned(features), features, treatment, fold, MODEL, seed, threads, progress)
+    tried = means_after(
+        COUNTS, Binned(features, threads=threads), features, treatment, fold, MODEL, seed, threads, progress
+    )
     best = int(np.argmin([log_loss(treatment, chance) for chance in tried.T]))
     return recalibrated(treatment, tried[:, best], fold), COUNTS[best]
 

@@ -74,7 +74,7 @@ def test_a_table_is_binned_once_whatever_is_fitted_to_it(table, binnings):
     binned = Binned(features)
     assert binnings == [], "and not before somebody fits"
     fits = [partial(part.fit, MODEL, np.zeros(len(part)), seed=1) for part in (binned, binned.rows(chosen))] * 3
-    run_side_by_side(fits, threads=3)
+    run_side_by_side(fits, 3)
     assert binnings == [features.shape]
 
 
@@ -86,6 +86,12 @@ def test_fits_side_by_side_are_fits_one_after_another(table):
     texts = [[booster.model_to_string() for booster in run_side_by_side(fits, threads)] for threads in (1, 3)]
     assert texts[0] == texts[1]
     assert len(set(texts[0])) == 3
+
+
+def test_the_threads_that_look_for_bins_change_none(table):
+    features, outcome, _ = table
+    one, three = (Binned(features, threads=threads).fit(MODEL, outcome, seed=1) for threads in (1, 3))
+    assert one.model_to_string() == three.model_to_string()
 
 
 def test_labels_and_weights_of_one_fit_do_not_reach_another(table):

@@ -1,8 +1,8 @@
 """Customers whose predictions come from different fits: what may be compared across them."""
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 
 def rank_within(priority: NDArray[np.float64], segment: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -18,5 +18,5 @@ def rank_within(priority: NDArray[np.float64], segment: NDArray[np.integer]) -> 
     places = np.empty(len(priority))
     for number in np.unique(segment):
         rows = segment == number
-        places[rows] = (stats.rankdata(priority[rows]) - 0.5) / rows.sum()
+        places[rows] = (pd.Series(priority[rows]).rank().to_numpy() - 0.5) / rows.sum()
     return places

@@ -107,7 +107,7 @@ def _distil(target: Floats, features: Floats, model: Boosting, seed: int, thread
     n = len(target)
     if n < 2 * FOLDS:
         raise InputError(f"explain: {n} customers are too few to distil their effects; {2 * FOLDS} or more are needed")
-    binned = Binned(features)
+    binned = Binned(features, threads=threads)
     fold = np.arange(n) % FOLDS
     np.random.default_rng(seed).shuffle(fold)
 

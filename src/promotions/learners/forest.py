@@ -168,7 +168,7 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
         if count < 4 * max(self._turns, 1):
             raise InputError(f"X: {count} clusters of customers; expected {4 * max(self._turns, 1)} or more")
         rng = np.random.default_rng(self.random_state)
-        table = Binned(features) if binned is None else binned
+        table = Binned(features, threads=self.n_jobs) if binned is None else binned
         fold = (rng.permutation(count) % FOLDS)[cluster]
         seed = int(rng.integers(2**31))
         if outcome_mean is None:

@@ -1,12 +1,15 @@
 """Rules that turn estimated effects into decisions: learned from training customers, applied to any others."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from promotions.parallel import run_side_by_side
 from promotions.policies.audience import Audience
 from promotions.policies.budget import Budget
 from promotions.policies.rules import Budgeted, Classified, Constant, Effects, Rule, Threshold
@@ -22,15 +25,16 @@ def fit_rules(
     weighted: WeightedClassifier,
     budget: Budget,
     progress: Callable[[], Any] = lambda: None,
+    pool: Executor | None = None,
 ) -> dict[str, Rule]:
     """Every rule of every learner, and the two constants.
 
-    cates: by learner, the *out-of-fold* effects of the training customers, (n,).  fold: (n,).  progress: see
-    ``WeightedClassifier.learn_each``.
+    cates: by learner, the *out-of-fold* effects of the training customers, (n,).  fold: (n,).  progress, pool:
+    see ``WeightedClassifier.learn_each``.
     Returns treat_all, treat_none, ``<rule>.<learner>``; the rule ``budget`` only if there is one.
     """
     gains = np.column_stack([train.gain(cate) for cate in cates.values()])
-    classifiers = weighted.learn_each(train.features, gains, fold, progress)
+    classifiers = weighted.learn_each(train.features, gains, fold, progress, pool)
     rules: dict[str, Rule] = {"treat_all": Constant(True), "treat_none": Constant(False)}
     for name, classifier in zip(cates, classifiers, strict=True):
         rules[f"threshold.{name}"] = Threshold(name)
@@ -40,6 +44,9 @@ def fit_rules(
     return rules
 
 
-def decide(rules: Mapping[str, Rule], audience: Audience, effects: Effects) -> pd.DataFrame:
-    """0/1 columns, one a rule, a row a customer.  effects: by learner, (n,)."""
-    return pd.DataFrame({name: rule.decide(audience, effects).astype(np.int8) for name, rule in rules.items()})
+def decide(
+    rules: Mapping[str, Rule], audience: Audience, effects: Effects, workers: int | Executor = 1
+) -> pd.DataFrame:
+    """0/1 columns, one a rule, a row a customer.  effects: by learner, (n,).  workers: see ``run_side_by_side``."""
+    decisions = run_side_by_side([partial(rule.decide, audience, effects) for rule in rules.values()], workers)
+    return pd.DataFrame({name: one.astype(np.int8) for name, one in zip(rules, decisions, strict=True)})

@@ -11,7 +11,7 @@ of gain over bin × bin of every pair of features hold all that trees of depth 2
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from itertools import combinations_with_replacement
@@ -192,21 +192,32 @@ class _Rows:
     def where(self, chosen: NDArray[np.bool_]) -> "_Rows":
         return _Rows(self.codes[:, chosen], self.bins, self.gain[chosen], self.min_leaf, self.tolerance)
 
-    def table(self, features: Sequence[int]) -> tuple[Floats, NDArray[np.intp] | None]:
-        """Sums of gain over the bins of ``features``, an axis each, and numbers of rows if a leaf has to have several.
+    def cells(self, features: Sequence[int]) -> NDArray[np.intp]:
+        """The cell of each row, (n,), in a table that has an axis for each of ``features``."""
+        cell = np.zeros(len(self.gain), dtype=np.intp)
+        for feature in features:
+            cell *= self.bins[feature]
+            cell += self.codes[feature]
+        return cell
 
-        Sums of whole numbers are exact, so they are the same in any order of the rows.
+    def tables(
+        self, features: tuple[int, ...], others: Sequence[int]
+    ) -> Iterator[tuple[tuple[int, ...], Floats, NDArray[np.intp] | None]]:
+        """``features`` with each of ``others``: sums of gain over their bins, and numbers of rows.
+
+        An axis a feature; no numbers if a single row is enough for a leaf. Sums of whole numbers are exact, so they are
+        the same in any order of the rows.
         """
-        shape = [self.bins[feature] for feature in features]
-        code = self.codes[features[0]].astype(np.intp)
-        for feature in features[1:]:
-            code *= self.bins[feature]
-            code += self.codes[feature]
-        sums: Floats = np.bincount(code, self.gain, math.prod(shape)).astype(np.float64, copy=False).reshape(shape)
-        if self.min_leaf == 1:
+        begun = self.cells(features)
+        for other in others:
+            joined = (*features, other)
+            shape = [self.bins[feature] for feature in joined]
+            cell = begun * self.bins[other]
+            cell += self.codes[other]
+            sums: Floats = np.bincount(cell, self.gain, math.prod(shape)).astype(np.float64, copy=False).reshape(shape)
             # An empty leaf earns what the tree without it does, and that one is preferred.
-            return sums, None
-        return sums, np.bincount(code, minlength=math.prod(shape)).reshape(shape)
+            counts = None if self.min_leaf == 1 else np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
+            yield joined, sums, counts
 
 
 def _best_split(rows: _Rows, depth: int) -> tuple[int, int, int] | None:
@@ -235,8 +246,7 @@ def _side_rewards(rows: _Rows, depth: int) -> list[list[Floats]]:
     """
     everything = range(len(rows.bins))
     rewards = []
-    for feature in everything:
-        sums, counts = rows.table([feature])
+    for _, sums, counts in rows.tables((), everything):
         constant = np.maximum(_sides(sums, 0), 0.0)
         rewards.append(constant if counts is None else np.where(_sides(counts, 0) >= rows.min_leaf, constant, -np.inf))
     by_depth = [rewards]
@@ -264,17 +274,17 @@ def _stumps(rows: _Rows, splits: int) -> dict[tuple[int, ...], Floats]:
     Every set of features is counted once, and each of its members serves as the feature of the last split.
     """
     best: dict[tuple[int, ...], Floats] = {}
-    for features in combinations_with_replacement(range(len(rows.bins)), splits + 1):
-        sums, counts = rows.table(features)
-        for last in dict.fromkeys(features):
-            axis = features.index(last)
-            before = features[:axis] + features[axis + 1 :]
-            reward = _stump(
-                _cells(np.moveaxis(sums, axis, -1)),
-                None if counts is None else _cells(np.moveaxis(counts, axis, -1)),
-                rows.min_leaf,
-            )
-            best[before] = np.maximum(best[before], reward) if before in best else reward
+    for begun in combinations_with_replacement(range(len(rows.bins)), splits):
+        for features, sums, counts in rows.tables(begun, range(begun[-1], len(rows.bins))):
+            for last in dict.fromkeys(features):
+                axis = features.index(last)
+                before = features[:axis] + features[axis + 1 :]
+                reward = _stump(
+                    _cells(np.moveaxis(sums, axis, -1)),
+                    None if counts is None else _cells(np.moveaxis(counts, axis, -1)),
+                    rows.min_leaf,
+                )
+                best[before] = np.maximum(best[before], reward) if before in best else reward
     return best
 
 
@@ -301,8 +311,10 @@ def _cells(table: NDArray[Any]) -> NDArray[Any]:
 
 def _sides(table: NDArray[Any], axis: int) -> NDArray[Any]:
     """Sums on the low and the high side of every cut of one axis, which becomes two: (…, bins, …) → (…, 2, cuts, …)."""
-    upto = np.moveaxis(table, axis, 0).cumsum(axis=0)
-    return np.moveaxis(np.stack([upto[:-1], upto[-1] - upto[:-1]]), (0, 1), (axis, axis + 1))
+    upto = table.cumsum(axis=axis)
+    before = (slice(None),) * axis
+    low, total = upto[(*before, slice(None, -1))], upto[(*before, slice(-1, None))]
+    return np.stack([low, total - low], axis=axis)
 
 
 def _bin(column: Floats, cuts: int) -> tuple[NDArray[np.uint8], list[tuple[float, float]]]:

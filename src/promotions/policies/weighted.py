@@ -5,6 +5,7 @@ Maximising Σ gain_i·π(x_i) over rules π is classification of the label 1{gai
 """
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -77,12 +78,14 @@ class WeightedClassifier:
         gains: NDArray[np.float64],
         fold: NDArray[np.int8],
         progress: Callable[[], object] = lambda: None,
+        pool: Executor | None = None,
     ) -> list[Classifier]:
         """A classifier for each of k gains of the same customers, say at k costs: binned once, fitted side by side.
 
         features (n, p); gains (n, k) expected profit of treating, from out-of-fold effects (in-sample ones would teach
-        a classifier to imitate their noise); fold (n,).  progress: called k times a fold.  Each is what it would be
-        alone. If every gain of a column has one sign there is nothing to tell apart: everybody gets that decision.
+        a classifier to imitate their noise); fold (n,).  progress: called k times a fold.  pool: who fits, by default
+        ``threads`` threads of their own.  Each is what it would be alone. If every gain of a column has one sign there
+        is nothing to tell apart: everybody gets that decision.
         """
         labels = gains >= 0
         same = labels.all(axis=0) | ~labels.any(axis=0) | ~gains.any(axis=0)
@@ -91,7 +94,8 @@ class WeightedClassifier:
         for _ in range(len(np.unique(fold)) * gains.shape[1] - len(held_out) * int((~same).sum())):
             progress()
         told_apart = np.flatnonzero(~same).tolist()
-        binned = Binned(features)
+        workers = pool or self.threads
+        binned = Binned(features, threads=self.threads)
         everybody = np.ones(len(fold), dtype=bool)
 
         def learn(column: int, rows: NDArray[np.bool_]) -> Any:
@@ -109,13 +113,13 @@ class WeightedClassifier:
 
         tries = [partial(right_after_each_tree, column, held) for column in told_apart for held in held_out]
         tried = np.reshape(
-            run_side_by_side(tries, self.threads, progress),
+            run_side_by_side(tries, workers, progress),
             (len(told_apart), len(held_out), len(self.leaves), self.base.trees),
         )
         # Added fold by fold: a sum in another order could break a tie in another way.
         sizes = [self._best_size(right) for right in tried.sum(axis=1)]
         fits = [partial(fit, column, *size) for column, size in zip(told_apart, sizes, strict=True)]
-        fitted = dict(zip(told_apart, run_side_by_side(fits, self.threads), strict=True))
+        fitted = dict(zip(told_apart, run_side_by_side(fits, workers), strict=True))
         return [Classifier(fitted.get(column, bool(labels[0, column]))) for column in range(gains.shape[1])]
 
     def _right_after_each_tree(self, leaves: int, learning: Any, judging: Any) -> NDArray[np.float64]:
