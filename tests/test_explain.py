@@ -1,4 +1,4 @@
-"""The stage `explain` on a small project of its own: whose effect, of which customers, by which method."""
+"""The stages `contributions` and `explain` in a small project: whose effect, of which customers, by which method."""
 
 import json
 
@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-import explain as script
+import contributions
+import explain
 from promotions.encoding import fit_encoder
 from promotions.errors import InputError
 from promotions.learners.fitted import LinearEffect, Part, TreeSum
@@ -97,6 +98,12 @@ def prepare(folder, protocol, learner, source="simulated"):
     return pd.DataFrame({"part": part, "segment": segment, **effects}, index=ids)
 
 
+def run():
+    """Both stages."""
+    contributions.main()
+    explain.main()
+
+
 def metrics(folder):
     return json.loads((folder / "metrics/explain.json").read_text())
 
@@ -104,11 +111,11 @@ def metrics(folder):
 @pytest.mark.parametrize("protocol", ["holdout", "nested"])
 def test_contributions_of_reporting_customers_add_up_to_the_last_rounds_effect(folder, protocol):
     truth = prepare(folder, protocol, "dr_learner")
-    script.main()
+    run()
     found = metrics(folder)
     assert (found["learner"], found["method"], found["fidelity"]) == ("dr_learner", "exact", 1)
     assert list(found)[:2] == ["source", "simulated"]
-    table = pd.read_parquet(folder / "data/explanations.parquet").set_index("customer_id")
+    table = pd.read_parquet(folder / "data/contributions/dr_learner/contributions.parquet").set_index("customer_id")
     assert list(table) == FEATURES
     assert set(table.dtypes) == {np.dtype("float32")}
     rows = truth.loc[table.index]
@@ -121,7 +128,7 @@ def test_contributions_of_reporting_customers_add_up_to_the_last_rounds_effect(f
 
 def test_of_a_mixture_the_trees_are_explained_exactly_and_the_rest_is_distilled(folder):
     prepare(folder, "holdout", "ensemble")
-    script.main()
+    run()
     found = metrics(folder)
     assert found["learner"] == "ensemble"
     assert found["method"] == "partly distilled"
@@ -131,7 +138,7 @@ def test_of_a_mixture_the_trees_are_explained_exactly_and_the_rest_is_distilled(
 
 def test_the_dictionary_speaks_of_purchases_alone(folder):
     prepare(folder, "holdout", "double_ml", source="table")
-    script.main()
+    run()
     table = pd.read_csv(folder / "plots/explain.csv").set_index("feature")
     assert len(table) == 3
     assert (table["meaning"] == table.index).all()
@@ -146,19 +153,33 @@ def test_a_model_that_is_not_the_one_behind_the_effects_is_refused(folder):
     stale = pd.read_parquet("data/cate/dr_learner.parquet")
     stale.assign(cate=stale["cate"] * 1.01).to_parquet("data/cate/dr_learner.parquet")
     with pytest.raises(InputError, match="does not give the effects of data/cate/dr_learner"):
-        script.main()
+        contributions.main()
 
 
 def test_threads_change_no_byte(folder, monkeypatch):
     prepare(folder, "holdout", "ensemble")
-    files = ["metrics/explain.json", "plots/explain.csv", "plots/explain.png", "plots/dependence.png",
-             "data/explanations.parquet"]  # fmt: skip
+    tables = [f"data/contributions/{name}/contributions.parquet" for name in (*PARAMS["learners"], "ensemble")]
+    files = ["metrics/explain.json", "plots/explain.csv", "plots/explain.png", "plots/dependence.png", *tables]
     written = []
     for threads in (1, 2):
         monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-        script.main()
+        run()
         written.append([(folder / name).read_bytes() for name in files])
     assert written[0] == written[1]
+
+
+def test_another_champion_is_explained_without_computing_anything(folder):
+    prepare(folder, "holdout", "dr_learner")
+    run()
+    shown = (folder / "plots/explain.png").read_bytes()
+    write(folder, "data/champion_learner.json", {"learner": "ensemble"})
+    explain.main()
+    assert metrics(folder)["learner"] == "ensemble"
+    assert (folder / "plots/explain.png").read_bytes() != shown
+    assert set(pd.read_csv(folder / "plots/explain.csv")["learner"]) == {"ensemble"}
+    write(folder, "data/champion_learner.json", {"learner": "t_learner"})
+    with pytest.raises(InputError, match=r"no file at 'data/contributions/t_learner/explain\.json'"):
+        explain.main()
 
 
 @pytest.mark.parametrize(
@@ -174,4 +195,4 @@ def test_threads_change_no_byte(folder, monkeypatch):
 def test_a_wrong_parameter_is_named(folder, key, value, message):
     (folder / "params.yaml").write_text(yaml.safe_dump({**PARAMS, "explain": {**PARAMS["explain"], key: value}}))
     with pytest.raises(InputError, match=message):
-        script.main()
+        contributions.main()

@@ -88,7 +88,7 @@ def test_treating_all_over_none_is_revenue_times_effect_less_cost(restored: Proj
 def test_a_new_cost_reruns_policy_and_evaluate_and_what_shows_them(restored: Project) -> None:
     before, learner = restored.metrics(), restored.metric("headline")["learner"]
     output = restored.dvc("exp", "run", "-S", "costs.cost_per_treatment=2")
-    # Another learner's effects are explained only if the champion asks another learner.
+    # All learners are explained; another one is shown only if the champion asks another one.
     explained = ["explain"] if restored.metric("headline")["learner"] != learner else []
     assert restored.stages_run(output) == [*COSTS, *explained, "report"]
     after = restored.metrics()
@@ -118,7 +118,15 @@ def test_a_budget_adds_its_rules_and_refits_nothing(restored: Project) -> None:
 
 def test_a_learners_parameter_refits_no_other_learner(restored: Project) -> None:
     output = restored.dvc("exp", "run", "-S", "learners.x_learner.effect.trees=20")
-    assert restored.stages_run(output) == ["cate@x_learner", "ensemble", *COSTS, "explain", "stability", "report"]
+    assert restored.stages_run(output) == [
+        "cate@x_learner",
+        "ensemble",
+        *COSTS,
+        "contributions",
+        "explain",
+        "stability",
+        "report",
+    ]
 
 
 def test_a_mistyped_override_fails(restored: Project) -> None:
@@ -130,7 +138,7 @@ def test_a_mistyped_override_fails(restored: Project) -> None:
 def test_a_deleted_learner_is_gone_everywhere(restored: Project) -> None:
     restored.keep_learners(FEW)
     output = restored.dvc("repro")
-    assert restored.stages_run(output) == ["ensemble", *COSTS, "explain", "stability", "report"]
+    assert restored.stages_run(output) == ["ensemble", *COSTS, "contributions", "explain", "stability", "report"]
     for name in ("policies", "learners"):
         assert "x_learner" not in json.dumps(restored.metric(name))
     decisions = pd.read_parquet(restored.folder / "data" / "policy" / "decisions.parquet")

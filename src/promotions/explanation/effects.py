@@ -18,7 +18,8 @@ Floats = NDArray[np.float64]
 EXACT, PARTLY_DISTILLED, DISTILLED = "exact", "partly distilled", "distilled"
 # Look-ups (``work_of``) beyond which a sum of trees is distilled too: about a minute on one thread.
 MOST_WORK = 40_000_000_000
-FOLDS = 3
+# One customer in so many tells how faithful a distilled model is.
+JUDGES = 3
 # Many small trees: an effect has no noise to be fitted, and is mostly a sum of curves.
 MODEL = Boosting(trees=3000, leaves=8, learning_rate=0.1, min_leaf=10, feature_share=0.2, row_share=1.0, l2=0.0)
 # Of the effect's standard deviation: what formulas, written in decimals and added in another order, may miss.
@@ -34,7 +35,7 @@ class Explanation:
     values: (n, p) φ.  base: the expected effect; base + Σ_j φ_j is the effect where the method is exact, else that of
     the distilled model.  method: ``EXACT``, ``PARTLY_DISTILLED`` or ``DISTILLED``.
     fidelity: R² of what is explained to the effect itself, on customers that the distilled model has not seen,
-    1 − Σ (c − ĉ)² / Σ (c − c̄)²; 1 if exact.  exact: names of the parts that are explained exactly.
+    1 − mean (c − ĉ)² / Var c; 1 if exact.  exact: names of the parts that are explained exactly.
     """
 
     values: Floats
@@ -59,7 +60,7 @@ def explain(
 
     SHAP values are linear in the effect. Formulas that are sums of trees contribute their exact path-dependent TreeSHAP
     values. If what remains is not the same for all customers, a LightGBM model of it is fitted and contributes *its*
-    TreeSHAP values; its fidelity is that of ``FOLDS``-fold cross-validation.
+    TreeSHAP values; its fidelity is measured on a third of the customers, by a model of the other two.
 
     A linear effect is distilled too. Its own values, θ_j (z_j − z̄_j), say how it is written, not what it does: of
     features that tell nearly the same it may add the one and subtract the other with slopes that cancel, and both would
@@ -99,24 +100,21 @@ def explain(
     distilled, unexplained = _distil(remainder, matrix, model, seed, threads)
     own, expected = tree_shap(distilled, matrix[wanted], threads)
     method = PARTLY_DISTILLED if exact else DISTILLED
-    return Explanation(values + own, base + expected, method, 1 - unexplained / total, tuple(exact))
+    return Explanation(values + own, base + expected, method, 1 - unexplained * n / total, tuple(exact))
 
 
 def _distil(target: Floats, features: Floats, model: Boosting, seed: int, threads: int) -> tuple[TreeSum, float]:
-    """A model of ``target`` fitted to all customers, and Σ (target − prediction)² of models of the other folds."""
+    """A model of ``target`` fitted to all customers; the mean square that one of two thirds misses in the others."""
     n = len(target)
-    if n < 2 * FOLDS:
-        raise InputError(f"explain: {n} customers are too few to distil their effects; {2 * FOLDS} or more are needed")
+    if n < 2 * JUDGES:
+        raise InputError(f"explain: {n} customers are too few to distil their effects; {2 * JUDGES} or more are needed")
     binned = Binned(features, threads=threads)
-    fold = np.arange(n) % FOLDS
-    np.random.default_rng(seed).shuffle(fold)
+    judging = np.arange(n) % JUDGES == 0
+    np.random.default_rng(seed).shuffle(judging)
 
-    def without(held: int) -> tuple[TreeSum, float]:
-        rows = fold != held
-        fitted = TreeSum((Part(1.0, binned.rows(rows).fit(model, target[rows], seed=seed)),))
-        missed = target[~rows] - fitted.predict(features[~rows])
-        return fitted, float((missed**2).sum())
+    def fitted_to(rows: NDArray[np.bool_]) -> TreeSum:
+        return TreeSum((Part(1.0, binned.rows(rows).fit(model, target[rows], seed=seed)),))
 
-    # Fold −1 is nobody's: the model of all customers, the largest fit, comes first.
-    fits = run_side_by_side([partial(without, held) for held in range(-1, FOLDS)], threads)
-    return fits[0][0], sum(missed for _, missed in fits[1:])
+    everybody = np.ones(n, dtype=bool)
+    whole, judged = run_side_by_side([partial(fitted_to, everybody), partial(fitted_to, ~judging)], threads)
+    return whole, float(((target - judged.predict(features))[judging] ** 2).mean())
