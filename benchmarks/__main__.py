@@ -19,7 +19,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.md")
 # In the order of the file; all but the coverage studies, which take their time and say nothing about speed.
-NAMES = ("prepare", "nuisances", "forest", "stability", "explain", "evaluate", "tree", "score")
+NAMES = ("prepare", "nuisances", "forest", "stability", "explain", "evaluate", "tree", "score", "pipeline")
 MORE = ("coverage", "discount_coverage", "observational")
 PACKAGES = ("lightgbm", "scikit-learn", "econml", "causalml", "shap", "numpy", "pandas", "duckdb")
 RATIO = "ratio:"

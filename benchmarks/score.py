@@ -8,18 +8,15 @@ threshold rule is then applied to a list that is written in pieces. The budget t
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.stages import ROOT, run_stage
+
 ROWS = 10_000_000
 TRAINING, AT_ONCE = 20_000, 500_000
 STAGES = ("ingest", "prepare", "split", "nuisance", "cate s_learner", "ensemble", "policy", "evaluate")
@@ -32,27 +29,6 @@ def customers(n: int, seed: int, first: int = 0) -> pd.DataFrame:
     numbers = {f"number_{k}": rng.normal(size=n).round(4) for k in range(8)}
     levels = {name: rng.choice(["north", "south", "east", "west"], n) for name in ("region", "shop")}
     return pd.DataFrame({"customer_id": np.arange(first, first + n), **numbers, **levels})
-
-
-def run(folder: Path, script: str, *arguments: str) -> tuple[float, float]:
-    """Seconds, and peak memory in MB, of a script of src."""
-    code = (
-        "import resource, runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__');"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
-    )
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(ROOT / "src" / f"{script}.py"), *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return time.perf_counter() - start, int(done.stderr.split()[-1]) / unit
 
 
 def train(folder: Path) -> None:
@@ -70,7 +46,7 @@ def train(folder: Path) -> None:
     params["costs"] |= {"cost_per_treatment": 0.1, "revenue_per_response": 1}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     for stage in STAGES:
-        run(folder, *stage.split())
+        run_stage(folder, *stage.split())
     headline = folder / "metrics/headline.json"
     headline.write_text(json.dumps(json.loads(headline.read_text()) | CHAMPION))
     (folder / "data/champion_learner.json").write_text('{"learner": "s_learner"}')
@@ -90,7 +66,7 @@ def main() -> None:
         size = (folder / "new.csv").stat().st_size / 2**20
         print(f"{rows:,} customers, 10 features, {size:,.0f} MB of CSV; an S-learner of 400 trees")
         for what, options in (("all", []), ("the best fifth (--max-share 0.2)", ["--max-share", "0.2"])):
-            seconds, peak = run(folder, "score", "new.csv", "--out", "out.csv", *options)
+            seconds, peak = run_stage(folder, "score", "new.csv", "--out", "out.csv", *options)
             print(f"{what}: {seconds:.0f} s, {rows / seconds:,.0f} customers a second, peak {peak:,.0f} MB", flush=True)
 
 

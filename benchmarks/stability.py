@@ -12,8 +12,6 @@ once; every line says what was run, and by how much it is multiplied.
 import argparse
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -27,10 +25,10 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from benchmarks.evaluate import profit_of_row
+from benchmarks.stages import ROOT, run_stage
 from promotions.learners.ensemble import METHODS
 from promotions.stability import Procedure, Subjects, draw_trial, run_trial, summarise
 
-ROOT = Path(__file__).parents[1]
 ROWS = 176_454
 RATIOS = ["1/30", "1/25", "1/20", "1/15"]
 STUDY = ["s_learner", "double_ml", "x_learner", "causal_forest"]
@@ -58,16 +56,7 @@ def simulate(rows: int) -> Subjects:
         params["data"] |= {"source": "simulated", "simulated": {"customers": rows}}
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
         for script in ("ingest", "prepare"):
-            done = subprocess.run(
-                [sys.executable, str(ROOT / "src" / f"{script}.py")],
-                cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                sys.exit(done.stderr)
+            run_stage(folder, script)
         frame = pd.read_parquet(folder / "data/prepared/customers.parquet")
         truth = pd.read_parquet(folder / "data/truth/customers.parquet").set_index("customer_id")
     mu0, tau = (truth.loc[frame["customer_id"], column].to_numpy() for column in ("mu0", "tau"))
