@@ -1,10 +1,13 @@
 """Choose the champion on select, and report on final what every policy earns and how well every learner ranks.
 
 reads   data/scores.parquet, data/policy/decisions.parquet, data/cate/<learner>.parquet, data/nuisance.parquet,
-        data/prepared/, data/truth/customers.parquet, models/encoder.json
-writes  metrics/{headline,policies,learners}.json, plots/*.csv and plots/*.png,
-        data/champion_learner.json (whose effects are to be explained)
+        data/prepared/, data/truth/customers.parquet, models/encoder.json, data/explanations/<learner>/
+writes  metrics/{headline,policies,learners,explain}.json, plots/*.csv and plots/*.png,
+        data/champion_learner.json (whose effects are shown)
 """
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,7 +26,11 @@ from promotions.evaluation.reporting import Reporting, Truth
 from promotions.evaluation.scores import Scores
 from promotions.evaluation.summary import GROUPS, headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import evaluate_policies
+from promotions.plots.explanation import beeswarm, dependence
 from tables import aligned, codes_of_clusters, read_for, read_unseen
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # The champion of each customer's segment: with a holdout one policy, nested the one chosen before its segment was seen.
 PROCEDURE = "procedure"
@@ -70,6 +77,7 @@ def main() -> None:
     tables["affected"] = who_is_affected(customers, cates[shown], frame[in_final])
     simulated = label["simulated"]
     pictures = plots.of_evaluation(tables, ratio=customers.economics.ratio, shown=shown, simulated=simulated)
+    pictures |= explained(shown, frame[in_final])
 
     stage.write_json("metrics/headline.json", {**label, **summary})
     stage.write_json("data/champion_learner.json", {"learner": shown})
@@ -106,6 +114,23 @@ def who_is_affected(customers: Reporting, cate: NDArray[np.float64], frame: pd.D
     return classification_analysis(
         encoder.transform(frame), names, customers.priority(cate), customers.clusters, GROUPS
     )
+
+
+def explained(learner: str, frame: pd.DataFrame) -> "dict[str, Figure]":
+    """Publish what a learner's effects depend on, which `explain` found out for each of them; its pictures, by name.
+
+    frame: of final, among whom are those who were explained.
+    """
+    folder = f"data/explanations/{learner}"
+    for path in ("metrics/explain.json", "plots/explain.csv"):
+        stage.write_bytes(path, stage.read_bytes(f"{folder}/{Path(path).name}"))
+    found, contributions = stage.read_json(f"{folder}/explain.json"), stage.read_parquet(f"{folder}/shown.parquet")
+    customers = aligned(frame, contributions.pop("customer_id"), "data/prepared/customers.parquet")
+    told = {name: found[name] for name in ("learner", "method", "fidelity", "simulated")}
+    # A feature may be called NA.
+    table = pd.read_csv("plots/explain.csv", keep_default_na=False)
+    drawn = {"explain": beeswarm, "dependence": dependence}
+    return {name: draw(contributions, customers, table, **told) for name, draw in drawn.items()}
 
 
 def read_truth(ids: "pd.Series[str]") -> Truth | None:

@@ -1,31 +1,106 @@
-"""Publish the explanation of the effects behind the champion.
+"""Explain each learner's effects: which features they use, and how they move with each.
 
-reads   data/champion_learner.json (whose effects), data/contributions/<learner>/
-writes  metrics/explain.json, plots/explain.csv, plots/explain.png, plots/dependence.png
+reads   models/<learner>/, metrics/ensemble.json, data/cate/<learner>.parquet, data/prepared/, data/split/,
+        models/encoder.json, data/dictionary.csv
+writes  data/explanations/<learner>/: contributions.parquet (customer_id, contribution of each feature), shown.parquet
+        (of the most telling, with those that are alike), explain.json, explain.csv; evaluate shows the champion's
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
 
 import stage
+from dictionary import read_meanings
+from promotions import ENSEMBLE, explanation
+from promotions.booster_files import FILE
+from promotions.boosting import Boosting
+from promotions.encoding import Encoder
 from promotions.errors import InputError
-
-PUBLISHED = ("metrics/explain.json", "plots/explain.csv", "plots/explain.png", "plots/dependence.png")
+from promotions.learners.fitted import Effect, load_effect
+from promotions.splitting import hash_uniform
+from promotions.validation import require_share
+from tables import read_round, read_split, rounds_of
 
 
 def main() -> None:
-    """Each learner has been explained; the champion's learner is shown."""
-    learner = stage.read_json("data/champion_learner.json")["learner"]
-    folder = Path("data/contributions", learner)
-    for path in PUBLISHED:
-        source = folder / Path(path).name
-        if not source.is_file():
-            raise InputError(f"no file at '{source}'; the stage contributions writes it: run `dvc repro`")
-        stage.write_bytes(path, source.read_bytes())
-    told = stage.read_json(f"{folder}/explain.json")
-    stage.say(
-        f"effect of {learner}, {told['method']}, fidelity {told['fidelity']:.3f}, {told['n_explained']:,} customers; "
-        f"most telling: {', '.join(list(told['features'])[:3])}"
+    """The last round's models, on customers of final that they have not been trained on.
+
+    All learners at once: which one the champion asks depends on the costs, and its explanation then is there already.
+    """
+    stage.section("explain", known=("customers", "features", "alike", "distilled"))
+    most, shown = (
+        stage.whole_number("explain", "customers", least=100),
+        stage.whole_number("explain", "features", least=1),
     )
+    alike = require_share(stage.params("explain", "alike"), "explain.alike")
+    size = Boosting.from_params(stage.section("explain", "distilled"), "explain.distilled")
+    seed = int(stage.generator("explain").integers(2**31))
+
+    customers = stage.read_parquet("data/prepared/customers.parquet")
+    split = read_split(customers["customer_id"])
+    last = rounds_of(split)[-1]
+    in_final = (split["part"] == "final").to_numpy()
+    # Of very many customers a sample that depends on nothing but their ids; those of final first.
+    draw = hash_uniform(customers["customer_id"], "explain")
+    rows = np.flatnonzero(last.target)
+    rows = np.sort(rows[np.lexsort((draw[rows], ~in_final[rows]))][:most])
+    unseen, final = customers.iloc[rows], in_final[rows]
+
+    encoder = Encoder.from_json(stage.read_json("models/encoder.json"))
+    matrix = encoder.transform(unseen)
+    effects = {
+        name: read_round(f"data/cate/{name}.parquet", last.number, unseen["customer_id"])["cate"].to_numpy()
+        for name in (*stage.learners(), ENSEMBLE)
+    }
+    formulas = read_formulas(effects, matrix)
+    frame = unseen[final].reset_index(drop=True)
+    label = stage.label_of_roles()
+    meanings = read_meanings(label["source"])
+    mixed = stage.read_json("metrics/ensemble.json")["weights"]
+    with stage.replacing_folder("data/explanations") as folder:
+        for learner, effect in tqdm(effects.items(), desc="explained", leave=False):
+            weights = mixed if learner == ENSEMBLE else {learner: 1.0}
+            known = [(name, weight, formulas[name]) for name, weight in weights.items() if weight and name in formulas]
+            found = explanation.explain(effect, matrix, final, known, model=size, seed=seed, threads=stage.threads())
+            contributions = explanation.by_feature(found.values, encoder.sources)
+            together, groups = explanation.alike_together(contributions, frame, alike)
+            table = explanation.most_telling(together, frame, meanings, shown, groups)
+
+            told: dict[str, Any] = {"learner": learner, "method": found.method, "fidelity": found.fidelity}
+            columns = ["together_with", "mean_absolute", "share", "direction", "at_low", "at_high"]
+            document = {
+                **label,
+                **told,
+                "explained_exactly": ", ".join(found.exact) or "none",
+                "n_explained": len(frame),
+                "expected_effect": found.base,
+                "features": table.set_index("feature")[columns].to_dict("index"),
+            }
+            for name, values in (("contributions", contributions), ("shown", together[list(table["feature"])])):
+                written = pd.concat([frame["customer_id"], values.astype(np.float32)], axis=1)
+                stage.write_parquet(f"{folder}/{learner}/{name}.parquet", written)
+            stage.write_json(f"{folder}/{learner}/explain.json", document)
+            stage.write_csv(f"{folder}/{learner}/explain.csv", table.assign(**told, simulated=label["simulated"]))
+    stage.say(f"effects of {', '.join(effects)}; {len(frame):,} customers")
+
+
+def read_formulas(effects: Mapping[str, NDArray[np.float64]], matrix: NDArray[np.float64]) -> dict[str, Effect]:
+    """The effects that were saved as formulas. Raises InputError where one does not give its effects, (n,)."""
+    found: dict[str, Effect] = {}
+    for name, effect in effects.items():
+        folder = Path("models", name)
+        if name != ENSEMBLE and (folder / FILE).is_file():
+            formula = load_effect(folder)
+            if not np.allclose(formula.predict(matrix), effect, rtol=0, atol=1e-6 * effect.std() + 1e-12):
+                raise InputError(f"{folder} does not give the effects of data/cate/{name}.parquet: run `dvc repro`")
+            found[name] = formula
+    return found
 
 
 if __name__ == "__main__":

@@ -144,11 +144,16 @@ def read_parquet(path: str) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def read_json(path: str) -> Any:
-    """A document that an earlier stage wrote."""
+def read_bytes(path: str) -> bytes:
+    """Whatever an earlier stage wrote."""
     if not Path(path).is_file():
         raise InputError(f"no file at {path!r}; an earlier stage writes it: run `dvc repro`")
-    return json.loads(Path(path).read_text())
+    return Path(path).read_bytes()
+
+
+def read_json(path: str) -> Any:
+    """A document that an earlier stage wrote."""
+    return json.loads(read_bytes(path))
 
 
 @contextmanager
@@ -206,7 +211,7 @@ def write_csv(path: str, frame: pd.DataFrame) -> None:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Write a picture."""
+    """Write a picture, or what stands in another file."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 

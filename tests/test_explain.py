@@ -1,4 +1,4 @@
-"""The stages `contributions` and `explain` in a small project: whose effect, of which customers, by which method."""
+"""The stage `explain` in a small project of its own: whose effects, of which customers, by which method."""
 
 import json
 
@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import yaml
 
-import contributions
 import explain
 from promotions.encoding import fit_encoder
 from promotions.errors import InputError
@@ -48,7 +47,7 @@ def write(folder, name, content):
         path.write_text(json.dumps(content))
 
 
-def prepare(folder, protocol, learner, source="simulated"):
+def prepare(folder, protocol, source="simulated"):
     """What the stages before leave: a DR-learner (trees), double ML (a line), and their mixture."""
     rng = np.random.default_rng(5)
     ids = [f"c{number:05d}" for number in range(N)]
@@ -90,7 +89,6 @@ def prepare(folder, protocol, learner, source="simulated"):
     write(folder, "data/prepared/customers.parquet", customers)
     write(folder, "data/prepared/roles.json", {"source": source, "simulated": source == "simulated"})
     write(folder, "models/encoder.json", encoder.to_json())
-    write(folder, "data/champion_learner.json", {"learner": learner})
     weights = {"dr_learner": 0.5, "double_ml": 0.3, "constant": 0.2}
     write(folder, "metrics/ensemble.json", {"weights": weights})
     (folder / "data/dictionary.csv").write_text("name,meaning,unit\npaid,Money on all receipts,money\n")
@@ -98,24 +96,18 @@ def prepare(folder, protocol, learner, source="simulated"):
     return pd.DataFrame({"part": part, "segment": segment, **effects}, index=ids)
 
 
-def run():
-    """Both stages."""
-    contributions.main()
-    explain.main()
-
-
-def metrics(folder):
-    return json.loads((folder / "metrics/explain.json").read_text())
+def metrics(folder, learner):
+    return json.loads((folder / "data/explanations" / learner / "explain.json").read_text())
 
 
 @pytest.mark.parametrize("protocol", ["holdout", "nested"])
 def test_contributions_of_reporting_customers_add_up_to_the_last_rounds_effect(folder, protocol):
-    truth = prepare(folder, protocol, "dr_learner")
-    run()
-    found = metrics(folder)
+    truth = prepare(folder, protocol)
+    explain.main()
+    found = metrics(folder, "dr_learner")
     assert (found["learner"], found["method"], found["fidelity"]) == ("dr_learner", "exact", 1)
     assert list(found)[:2] == ["source", "simulated"]
-    table = pd.read_parquet(folder / "data/contributions/dr_learner/contributions.parquet").set_index("customer_id")
+    table = pd.read_parquet(folder / "data/explanations/dr_learner/contributions.parquet").set_index("customer_id")
     assert list(table) == FEATURES
     assert set(table.dtypes) == {np.dtype("float32")}
     rows = truth.loc[table.index]
@@ -127,9 +119,9 @@ def test_contributions_of_reporting_customers_add_up_to_the_last_rounds_effect(f
 
 
 def test_of_a_mixture_the_trees_are_explained_exactly_and_the_rest_is_distilled(folder):
-    prepare(folder, "holdout", "ensemble")
-    run()
-    found = metrics(folder)
+    prepare(folder, "holdout")
+    explain.main()
+    found = metrics(folder, "ensemble")
     assert found["learner"] == "ensemble"
     assert found["method"] == "partly distilled"
     assert found["explained_exactly"] == "dr_learner"
@@ -137,9 +129,9 @@ def test_of_a_mixture_the_trees_are_explained_exactly_and_the_rest_is_distilled(
 
 
 def test_the_dictionary_speaks_of_purchases_alone(folder):
-    prepare(folder, "holdout", "double_ml", source="table")
-    run()
-    table = pd.read_csv(folder / "plots/explain.csv").set_index("feature")
+    prepare(folder, "holdout", source="table")
+    explain.main()
+    table = pd.read_csv(folder / "data/explanations/double_ml/explain.csv").set_index("feature")
     assert len(table) == 3
     assert (table["meaning"] == table.index).all()
     pair = table["together_with"].dropna()
@@ -149,37 +141,23 @@ def test_the_dictionary_speaks_of_purchases_alone(folder):
 
 
 def test_a_model_that_is_not_the_one_behind_the_effects_is_refused(folder):
-    prepare(folder, "holdout", "dr_learner")
+    prepare(folder, "holdout")
     stale = pd.read_parquet("data/cate/dr_learner.parquet")
     stale.assign(cate=stale["cate"] * 1.01).to_parquet("data/cate/dr_learner.parquet")
     with pytest.raises(InputError, match="does not give the effects of data/cate/dr_learner"):
-        contributions.main()
+        explain.main()
 
 
 def test_threads_change_no_byte(folder, monkeypatch):
-    prepare(folder, "holdout", "ensemble")
-    tables = [f"data/contributions/{name}/contributions.parquet" for name in (*PARAMS["learners"], "ensemble")]
-    files = ["metrics/explain.json", "plots/explain.csv", "plots/explain.png", "plots/dependence.png", *tables]
+    prepare(folder, "holdout")
     written = []
     for threads in (1, 2):
         monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-        run()
-        written.append([(folder / name).read_bytes() for name in files])
-    assert written[0] == written[1]
-
-
-def test_another_champion_is_explained_without_computing_anything(folder):
-    prepare(folder, "holdout", "dr_learner")
-    run()
-    shown = (folder / "plots/explain.png").read_bytes()
-    write(folder, "data/champion_learner.json", {"learner": "ensemble"})
-    explain.main()
-    assert metrics(folder)["learner"] == "ensemble"
-    assert (folder / "plots/explain.png").read_bytes() != shown
-    assert set(pd.read_csv(folder / "plots/explain.csv")["learner"]) == {"ensemble"}
-    write(folder, "data/champion_learner.json", {"learner": "t_learner"})
-    with pytest.raises(InputError, match=r"no file at 'data/contributions/t_learner/explain\.json'"):
         explain.main()
+        files = sorted((folder / "data/explanations").rglob("*.*"))
+        written.append({str(file): file.read_bytes() for file in files})
+    assert len(written[0]) == 3 * 4
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize(
@@ -195,4 +173,4 @@ def test_another_champion_is_explained_without_computing_anything(folder):
 def test_a_wrong_parameter_is_named(folder, key, value, message):
     (folder / "params.yaml").write_text(yaml.safe_dump({**PARAMS, "explain": {**PARAMS["explain"], key: value}}))
     with pytest.raises(InputError, match=message):
-        contributions.main()
+        explain.main()

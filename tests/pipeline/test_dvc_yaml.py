@@ -57,13 +57,13 @@ def test_a_stage_depends_on_its_script_and_on_every_module_that_it_imports(name:
 
 @pytest.mark.parametrize(
     ("name", "mixture"),
-    [("ensemble", []), ("policy", ["ensemble"]), ("evaluate", ["ensemble"]), ("contributions", ["ensemble"])],
+    [("ensemble", []), ("policy", ["ensemble"]), ("evaluate", ["ensemble"]), ("explain", ["ensemble"])],
 )
 def test_fan_in_lists_exactly_the_learners_of_params_yaml(name: str, mixture: list[str]) -> None:
     listed = [Path(dep).stem for dep in declared(name, "deps") if dep.startswith("data/cate/")]
     assert listed == list(PARAMS["learners"]) + mixture
     models = [Path(dep).name for dep in declared(name, "deps") if dep.startswith("models/")]
-    expected = list(PARAMS["learners"]) if name == "contributions" else []
+    expected = list(PARAMS["learners"]) if name == "explain" else []
     assert [model for model in models if model in PARAMS["learners"]] == expected
 
 

@@ -86,11 +86,11 @@ def test_treating_all_over_none_is_revenue_times_effect_less_cost(restored: Proj
 
 
 def test_a_new_cost_reruns_policy_and_evaluate_and_what_shows_them(restored: Project) -> None:
-    before, learner = restored.metrics(), restored.metric("headline")["learner"]
+    before = restored.metrics()
     output = restored.dvc("exp", "run", "-S", "costs.cost_per_treatment=2")
-    # All learners are explained; another one is shown only if the champion asks another one.
-    explained = ["explain"] if restored.metric("headline")["learner"] != learner else []
-    assert restored.stages_run(output) == [*COSTS, *explained, "report"]
+    # All learners are explained beforehand, so whichever the champion asks, nothing is computed.
+    assert restored.stages_run(output) == [*COSTS, "report"]
+    assert restored.metric("explain")["learner"] == restored.metric("headline")["learner"]
     after = restored.metrics()
     assert after["headline.json"] != before["headline.json"]
     # Learners are ranked by effects, which no cost changes.
@@ -102,12 +102,12 @@ def test_a_new_cost_reruns_policy_and_evaluate_and_what_shows_them(restored: Pro
 
 def test_charging_on_response_refits_nothing_but_in_stability(restored: Project) -> None:
     ran = restored.stages_run(restored.dvc("exp", "run", "-S", "costs.charged=on_response"))
-    assert [stage for stage in ran if stage != "explain"] == [*COSTS, "stability", "report"]
+    assert ran == [*COSTS, "stability", "report"]
 
 
 def test_a_budget_adds_its_rules_and_refits_nothing(restored: Project) -> None:
     ran = restored.stages_run(restored.dvc("exp", "run", "-S", "policy.budget.share=0.1"))
-    assert [stage for stage in ran if stage != "explain"] == [*COSTS, "report"]
+    assert ran == [*COSTS, "report"]
     policies = restored.metric("policies")
     shares = [row["share_treated"] for name, row in policies.items() if name.startswith("budget.")]
     assert len(shares) == 10
@@ -138,7 +138,7 @@ def test_a_mistyped_override_fails(restored: Project) -> None:
 def test_a_deleted_learner_is_gone_everywhere(restored: Project) -> None:
     restored.keep_learners(FEW)
     output = restored.dvc("repro")
-    assert restored.stages_run(output) == ["ensemble", *COSTS, "contributions", "explain", "stability", "report"]
+    assert restored.stages_run(output) == ["ensemble", "explain", *COSTS, "stability", "report"]
     for name in ("policies", "learners"):
         assert "x_learner" not in json.dumps(restored.metric(name))
     decisions = pd.read_parquet(restored.folder / "data" / "policy" / "decisions.parquet")
