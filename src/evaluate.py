@@ -6,6 +6,8 @@ writes  metrics/{headline,policies,learners,explain}.json, plots/*.csv and plots
         data/champion_learner.json (whose effects are shown)
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ from promotions.evaluation.reporting import Reporting, Truth
 from promotions.evaluation.scores import Scores
 from promotions.evaluation.summary import GROUPS, headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import evaluate_policies
+from promotions.plots.drawing import Drawing
 from promotions.plots.explanation import beeswarm, dependence
 from tables import aligned, codes_of_clusters, read_for, read_unseen
 
@@ -38,6 +41,12 @@ PROCEDURE = "procedure"
 
 def main() -> None:
     """Final is looked at here, and only here."""
+    with Drawing(stage.threads()) as drawing:
+        evaluate(drawing)
+
+
+def evaluate(drawing: Drawing) -> None:
+    """Everything, with somebody at hand who draws."""
     constants = Economics.from_params(stage.section("costs"))
     stage.section("evaluate", known=("replicates", "protocol"))
     replicates = stage.whole_number("evaluate", "replicates", least=100)
@@ -85,8 +94,8 @@ def main() -> None:
     stage.write_json("metrics/learners.json", {**label, **learners})
     for name, table in tables.items():
         stage.write_csv(f"plots/{name}.csv", table.assign(simulated=simulated))
-    for name, picture in pictures.items():
-        stage.write_bytes(f"plots/{name}.png", plots.png_bytes(picture))
+    for name, picture in drawing.png(pictures).items():
+        stage.write_bytes(f"plots/{name}.png", picture)
     stage.say(
         f"champion {champion} earns {summary['profit_per_customer']:.5g} per customer "
         f"({summary['profit_ci_low']:.5g} to {summary['profit_ci_high']:.5g}) on {len(treat):,} final customers"
@@ -116,8 +125,8 @@ def who_is_affected(customers: Reporting, cate: NDArray[np.float64], frame: pd.D
     )
 
 
-def explained(learner: str, frame: pd.DataFrame) -> "dict[str, Figure]":
-    """Publish what a learner's effects depend on, which `explain` found out for each of them; its pictures, by name.
+def explained(learner: str, frame: pd.DataFrame) -> "dict[str, Callable[[], Figure]]":
+    """Publish what a learner's effects depend on, which `explain` has found out; what draws its pictures, by name.
 
     frame: of final, among whom are those who were explained.
     """
@@ -126,11 +135,12 @@ def explained(learner: str, frame: pd.DataFrame) -> "dict[str, Figure]":
         stage.write_bytes(path, stage.read_bytes(f"{folder}/{Path(path).name}"))
     found, contributions = stage.read_json(f"{folder}/explain.json"), stage.read_parquet(f"{folder}/shown.parquet")
     customers = aligned(frame, contributions.pop("customer_id"), "data/prepared/customers.parquet")
+    customers = customers[list(contributions)]
     told = {name: found[name] for name in ("learner", "method", "fidelity", "simulated")}
     # A feature may be called NA.
     table = pd.read_csv("plots/explain.csv", keep_default_na=False)
     drawn = {"explain": beeswarm, "dependence": dependence}
-    return {name: draw(contributions, customers, table, **told) for name, draw in drawn.items()}
+    return {name: partial(draw, contributions, customers, table, **told) for name, draw in drawn.items()}
 
 
 def read_truth(ids: "pd.Series[str]") -> Truth | None:

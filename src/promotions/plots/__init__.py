@@ -1,6 +1,7 @@
 """Figures: a frame of points goes in, a matplotlib figure comes out. matplotlib is imported only when one is drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -38,17 +39,17 @@ __all__ = [
 
 def of_evaluation(
     tables: Mapping[str, pd.DataFrame], *, ratio: float, shown: str, simulated: bool
-) -> dict[str, "Figure"]:
-    """The figures of ``evaluate`` under the names of their files. ratio: today's.  shown: whose curves are drawn."""
-    return {
-        "policy_values": policy_values(tables["policy_values"], simulated=simulated),
-        "profit_by_cost_ratio": profit_by_cost_ratio(
-            tables["profit_by_cost_ratio"], ratio=ratio, shaded=shown, simulated=simulated
-        ),
-        "profit_table": profit_table(tables["profit_table"], ratio=ratio, simulated=simulated),
-        "profit_by_share": profit_by_share(tables["profit_by_share"], simulated=simulated),
-        "qini": qini(tables["qini"], simulated=simulated),
-        "uplift_by_decile": uplift_by_decile(tables["uplift_by_decile"], simulated=simulated),
-        "calibration": calibration(tables["uplift_by_decile"], simulated=simulated),
-        "affected": affected(tables["affected"], learner=shown, simulated=simulated),
+) -> dict[str, "Callable[[], Figure]"]:
+    """What draws the figures of ``evaluate``, under the names of their files. ratio: today's.  shown: whose curves."""
+    by_ratio, deciles = tables["profit_by_cost_ratio"], tables["uplift_by_decile"]
+    drawn: dict[str, Callable[..., Figure]] = {
+        "policy_values": partial(policy_values, tables["policy_values"]),
+        "profit_by_cost_ratio": partial(profit_by_cost_ratio, by_ratio, ratio=ratio, shaded=shown),
+        "profit_table": partial(profit_table, tables["profit_table"], ratio=ratio),
+        "profit_by_share": partial(profit_by_share, tables["profit_by_share"]),
+        "qini": partial(qini, tables["qini"]),
+        "uplift_by_decile": partial(uplift_by_decile, deciles),
+        "calibration": partial(calibration, deciles),
+        "affected": partial(affected, tables["affected"], learner=shown),
     }
+    return {name: partial(draw, simulated=simulated) for name, draw in drawn.items()}
