@@ -19,7 +19,7 @@ from benchmarks.stages import ROOT, run_stage
 
 ROWS = 10_000_000
 TRAINING, AT_ONCE = 20_000, 500_000
-STAGES = ("ingest", "prepare", "split", "nuisance", "cate s_learner", "ensemble", "policy", "evaluate")
+STAGES = ("ingest", "prepare", "split", "nuisance", "cate s_learner", "ensemble", "explain", "policy", "evaluate")
 CHAMPION = {"champion": "threshold.s_learner"}
 
 

@@ -118,15 +118,7 @@ def test_a_budget_adds_its_rules_and_refits_nothing(restored: Project) -> None:
 
 def test_a_learners_parameter_refits_no_other_learner(restored: Project) -> None:
     output = restored.dvc("exp", "run", "-S", "learners.x_learner.effect.trees=20")
-    assert restored.stages_run(output) == [
-        "cate@x_learner",
-        "ensemble",
-        *COSTS,
-        "contributions",
-        "explain",
-        "stability",
-        "report",
-    ]
+    assert restored.stages_run(output) == ["cate@x_learner", "ensemble", "explain", *COSTS, "stability", "report"]
 
 
 def test_a_mistyped_override_fails(restored: Project) -> None:

@@ -18,7 +18,17 @@ from promotions.scoring.scorer import Scorer
 from promotions.sources.new_customers import NewTable
 
 HOSTILE = ["=cmd|'/c calc'!A1", "<script>alert(1)</script>", "-2+3;=1", 'a "quoted", name', "@SUM(A1)"]
-STAGES = ["ingest", "prepare", "split", "nuisance", *(f"cate {name}" for name in FEW), "ensemble", "policy", "evaluate"]
+STAGES = [
+    "ingest",
+    "prepare",
+    "split",
+    "nuisance",
+    *(f"cate {name}" for name in FEW),
+    "ensemble",
+    "explain",
+    "policy",
+    "evaluate",
+]
 COLUMNS = ["customer_id", "cate", "expected_profit", "treat", "reason"]
 
 
