@@ -237,9 +237,9 @@ def learners(run: Run) -> Table:
 
 
 def explained(run: Run) -> list[Block]:
-    """SHAP, if the stage `explain` was run."""
+    """SHAP, if there is any."""
     if "explain" not in run.metrics:
-        return [Missing("What the predictions depend on was not computed", "dvc repro explain")]
+        return [Missing("What the predictions depend on was not computed", "dvc repro evaluate")]
     document = run.metrics["explain"]
     name = policy_name(str(document["learner"]))
     features: Mapping[str, Mapping[str, Any]] = document["features"]

@@ -397,7 +397,7 @@ def test_simulated_and_real_data_are_told_apart():
     assert not any("The data are simulated." in plainly(risk) for risk in provenance.risks(real))
 
 
-@pytest.mark.parametrize(("name", "command"), [("explain", "dvc repro explain"), ("stability", "dvc repro stability")])
+@pytest.mark.parametrize(("name", "command"), [("explain", "dvc repro evaluate"), ("stability", "dvc repro stability")])
 def test_an_optional_stage_that_was_not_run_names_its_command(name, command):
     page = sections(a_run(lambda found: found.pop(name)))
     missing = [block.command for section in page for block in section.blocks if isinstance(block, Missing)]
