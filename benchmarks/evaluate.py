@@ -24,11 +24,13 @@ from promotions.economics import Economics
 from promotions.encoding import fit_encoder
 from promotions.evaluation.scores import Scores, make_scores
 from promotions.evaluation.value import mean_profits
+from promotions.explanation import most_telling
 
 ROOT = Path(__file__).parents[1]
 CUSTOMERS, POLICIES, REPLICATES = 200_000, 25, 1000
 # As many as in the earlier study's table.
 FEATURES = [f"feature_{number}" for number in range(26)]
+EXPLAINED = 20_000
 ECONOMICS = Economics(cost=1.0, revenue=40.0)
 
 
@@ -76,7 +78,19 @@ def write_inputs(folder: Path, customers: int) -> tuple[pd.DataFrame, Scores, pd
     (folder / "models/encoder.json").write_text(encoder)
     (folder / "data/prepared/roles.json").write_text('{"source": "benchmark", "simulated": true}')
     final = part == "final"
+    write_explanation(folder / "data/explanations/ensemble", table[final].head(EXPLAINED).reset_index(drop=True), rng)
     return table[final], scores.rows(final), decisions[final]
+
+
+def write_explanation(folder: Path, customers: pd.DataFrame, rng: np.random.Generator) -> None:
+    """What `explain` leaves of a learner, with contributions that mean nothing."""
+    contributions = pd.DataFrame(rng.normal(0, 0.01, (len(customers), len(FEATURES))), columns=FEATURES)
+    table = most_telling(contributions, customers, {}, 10)
+    told = {"learner": "ensemble", "method": "exact", "fidelity": 1.0, "simulated": True}
+    folder.mkdir(parents=True)
+    (folder / "explain.json").write_text(json.dumps(told))
+    table.assign(**told).to_csv(folder / "explain.csv", index=False)
+    customers[["customer_id"]].join(contributions[table["feature"]]).to_parquet(folder / "shown.parquet")
 
 
 def profit_of_row(row: pd.Series) -> float:

@@ -94,7 +94,9 @@ def test_whatever_is_optional_may_be_absent(folder):
         for path in folder.glob(f"*/{name}.*"):
             path.unlink()
     page = page_of(folder)
-    assert [command in page for command in ("dvc repro evaluate", "dvc repro stability", "make discounts")] == [True] * 3
+    assert [command in page for command in ("dvc repro evaluate", "dvc repro stability", "make discounts")] == [
+        True
+    ] * 3
 
 
 def test_features_are_told_by_the_dictionary_only_if_it_is_theirs(folder):
