@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.processes import draw
+from promotions.boosting import Boosting
 from promotions.explanation import explain
 from promotions.learners import Training, make_learner
 from promotions.learners.fitted import Effect, TreeSum
 from promotions.learners.forest import HonestCausalForest
+from promotions.nuisances import cross_fit_outcomes
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
+PARAMS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
 CUSTOMERS, SAMPLE, OF_TREES, BACKGROUND = 60_000, 4, 500, 100
 MIXED = ("dr_learner", "t_learner", "double_ml")
 
@@ -44,13 +46,14 @@ def fit(train: int, explained: int) -> tuple[dict[str, Effect], Floats]:
     outcome, treatment, propensity = experiment.y[rows], experiment.treatment[rows], experiment.propensity[rows]
     forest = HonestCausalForest(random_state=1).fit(features[rows], outcome, treatment, propensity=propensity)
     effects: dict[str, Effect] = {"causal_forest": forest.tree_sum}
-    # How good the learners are does not matter here: an arm's mean is its outcome model.
-    mu0, mu1 = (np.full(train, outcome[treatment == arm].mean()) for arm in (0, 1))
     fold = (np.arange(train) % 5).astype(np.int8)
-    training = Training(features[rows], outcome, treatment, propensity, mu0, mu1, fold, np.arange(train))
-    listed = yaml.safe_load(PARAMS.read_text())["learners"]
+    size = Boosting.from_params(PARAMS["nuisance"], "nuisance")
+    fitted = cross_fit_outcomes(features[rows], outcome, treatment, fold, features[:0], size, 1)
+    training = Training(
+        features[rows], outcome, treatment, propensity, *fitted.inside.T, fold, np.arange(train), fitted.models
+    )
     for name in MIXED:
-        effects[name] = make_learner(name, listed[name], 1).fit(training).effect_  # type: ignore[attr-defined]
+        effects[name] = make_learner(name, PARAMS["learners"][name], 1).fit(training).effect_  # type: ignore[attr-defined]
     return effects, features[train:]
 
 
@@ -63,7 +66,8 @@ def ours(learner: str, known: Sequence[Known], features: Floats, threads: int) -
     """Seconds of our explanation, and what it is worth."""
     cate, everybody = mixture(known, features), np.ones(len(features), dtype=bool)
     started = time.perf_counter()
-    found = explain(cate, features, everybody, known, threads=threads)
+    size = Boosting.from_params(PARAMS["explain"]["distilled"], "explain.distilled")
+    found = explain(cate, features, everybody, known, model=size, threads=threads)
     seconds = time.perf_counter() - started
     missed = np.abs(found.base + found.values.sum(axis=1) - cate).max() / cate.std()
     print(
