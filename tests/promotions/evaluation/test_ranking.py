@@ -60,7 +60,7 @@ def test_what_ranks_nobody_and_an_effect_that_is_the_same_for_all_have_a_p_value
     assert p_value(np.full(1001, 0.1), effect, alone(1001)) == 1
 
 
-@pytest.mark.parametrize(("rate", "p_value"), zip(RATES, P_VALUES, strict=True))
+@pytest.mark.parametrize(("rate", "p_value"), list(zip(RATES, P_VALUES, strict=True)))
 def test_p_values_are_one_sided_and_agree_with_the_intervals(rate, p_value):
     score = np.random.default_rng(5).normal(size=2000)
     for effect in (noisy_effects(score, 6), noisy_effects(0.03 * score, 7), noisy_effects(-score, 8)):
