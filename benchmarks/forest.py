@@ -171,14 +171,10 @@ def report(results: list[Result], options: argparse.Namespace, rows: int, others
     print(f"{'':12s}" + "".join(f"{method:>18s}" for method in methods))
     for process in options.processes:
         print(f"{process:12s}" + "".join(f"{mean(results, method, process, 'rmse'):18.4f}" for method in methods))
-    print(f"\nseconds of fit and prediction, {rows:,} customers each, mean of {options.seeds} seeds")
-    seconds: dict[str, list[float]] = {}
+    print(f"\nprocessor seconds of fit and prediction, {rows:,} customers each, mean of {options.seeds} seeds")
     for method in methods:
-        times = [(mean(results, method, p, "fit"), mean(results, method, p, "predict")) for p in options.processes]
-        seconds[method] = [fit + predict for fit, predict in times]
-        print(
-            f"{method:18s}" + "  ".join(f"{p} {s:.1f}" for p, s in zip(options.processes, seconds[method], strict=True))
-        )
+        each = [f"{process} {mean(results, method, process, 'cpu'):.1f}" for process in options.processes]
+        print(f"{method:18s}{'  '.join(each)}")
     if COVERED in options.processes:
         for method in methods:
             covered, width = (mean(results, method, COVERED, what) for what in ("coverage", "width"))
@@ -187,20 +183,26 @@ def report(results: list[Result], options: argparse.Namespace, rows: int, others
     for method in others:
         wins = sum(mean(results, OURS, p, "rmse") <= mean(results, method, p, "rmse") for p in options.processes)
         print(f"RMSE lower than or equal to {method}'s on {wins} of {len(options.processes)} processes")
-        cpu = [sum(mean(results, one, p, "cpu") for p in options.processes) for one in (method, OURS)]
         print(
-            f"ratio: forest against {method}, {rows:,} rows: {cpu[0] / cpu[1]:.1f} times as fast by processor seconds"
+            f"ratio: forest against {method}, {rows:,} rows: "
+            f"{quotient(results, method, options.processes, 'cpu'):.1f} times as fast by processor seconds"
         )
         # By the clock only what was measured in this run: the machine may have been busy in an earlier one.
         earlier = {one["process"] for one in results if one.get("resumed") and one["method"] == method}
-        timed = [p for p in options.processes if p not in earlier]
+        timed = [process for process in options.processes if process not in earlier]
         if timed:
-            by = {one: sum(dict(zip(options.processes, seconds[one], strict=True))[p] for p in timed)
-                  for one in (method, OURS)}  # fmt: skip
             print(
                 f"ratio: forest against {method}, {rows:,} rows, by the clock ({', '.join(timed)}): "
-                f"{by[method] / by[OURS]:.1f} times as fast"
+                f"{quotient(results, method, timed, 'fit', 'predict'):.1f} times as fast"
             )
+
+
+def quotient(results: list[Result], method: str, processes: list[str], *parts: str) -> float:
+    """Seconds of another method over ours, both the sum over processes of the mean over seeds."""
+    theirs, mine = (
+        sum(mean(results, one, process, part) for process in processes for part in parts) for one in (method, OURS)
+    )
+    return theirs / mine
 
 
 def scale(rows: int, jobs: int) -> Result:
