@@ -55,7 +55,8 @@ def run(name: str, options: list[str]) -> str:
     if process.wait():
         sys.exit(f"error: benchmarks.{name} ended with status {process.returncode}; {RESULTS.name} is as it was")
     when = f"{time.strftime('%Y-%m-%d')}, {(time.perf_counter() - started) / 60:.1f} minutes"
-    asked = f" ({' '.join(options)})" if options else ""
+    # Files by name: where they lie is nobody's business.
+    asked = f" ({' '.join(Path(word).name for word in options)})" if options else ""
     return f"{subject}{asked}\n\n{when}; {machine()}\n\n```\n{''.join(lines).rstrip()}\n```\n"
 
 
