@@ -8,9 +8,7 @@ applied to every row of a table, as in the earlier study of X5, against the same
 """
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,13 +18,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from benchmarks.stages import ROOT, run_stage
 from promotions.economics import Economics
 from promotions.encoding import fit_encoder
 from promotions.evaluation.scores import Scores, make_scores
 from promotions.evaluation.value import mean_profits
 from promotions.explanation import most_telling
 
-ROOT = Path(__file__).parents[1]
 CUSTOMERS, POLICIES, REPLICATES = 200_000, 25, 1000
 # As many as in the earlier study's table.
 FEATURES = [f"feature_{number}" for number in range(26)]
@@ -106,23 +104,9 @@ def main(customers: int) -> None:
     folder = Path(tempfile.mkdtemp(prefix="bench-evaluate-"))
     try:
         table, scores, decisions = write_inputs(folder, customers)
-        clock = ["/usr/bin/env", "time", "-f", "%e %M"] if shutil.which("time") else []
-        start = time.perf_counter()
-        done = subprocess.run(
-            [*clock, sys.executable, str(ROOT / "src" / "evaluate.py")],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        seconds = time.perf_counter() - start
-        if done.returncode:
-            sys.exit(done.stderr)
-        peak = f", {int(done.stderr.split()[-1]) / 1024:,.0f} MB" if clock else ""
-        print(
-            f"evaluate: {customers:,} customers, {POLICIES} policies, {REPLICATES:,} resamples: {seconds:.1f} s{peak}"
-        )
+        seconds, peak = run_stage(folder, "evaluate")
+        size = f"{customers:,} customers, {POLICIES} policies, {REPLICATES:,} resamples"
+        print(f"evaluate: {size}: {seconds:.1f} s, {peak:,.0f} MB")
     finally:
         shutil.rmtree(folder)
 
