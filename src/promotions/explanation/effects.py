@@ -117,4 +117,4 @@ def _distil(target: Floats, features: Floats, model: Boosting, seed: int, thread
 
     everybody = np.ones(n, dtype=bool)
     whole, judged = run_side_by_side([partial(fitted_to, everybody), partial(fitted_to, ~judging)], threads)
-    return whole, float(((target - judged.predict(features))[judging] ** 2).mean())
+    return whole, float(((target[judging] - judged.predict(features[judging])) ** 2).mean())
