@@ -18,18 +18,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from promotions.boosting import Boosting
+from promotions.base.parallel import run_side_by_side
+from promotions.boosting.settings import Boosting
 from promotions.economics import Economics
 from promotions.evaluation.champion import champions_by_segment
 from promotions.evaluation.heterogeneity import group_effects
 from promotions.evaluation.ranking import autoc, linearised_autoc, qini
-from promotions.evaluation.scores import Scores, make_scores
 from promotions.evaluation.segments import rank_within
 from promotions.evaluation.value import evaluate_policies
 from promotions.learners import Training, make_learner
 from promotions.nuisances import cross_fit_outcomes
-from promotions.parallel import run_side_by_side
 from promotions.policies.threshold import threshold
+from promotions.scores import Scores, make_scores
 
 Floats = NDArray[np.float64]
 

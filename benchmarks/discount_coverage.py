@@ -1,6 +1,6 @@
 """Do the intervals of the discount system hold, and does its rule earn what it says? Fresh data sets, known truth.
 
-Each replicate draws the four tables of the simulated shop anew (``promotions.discount.simulated``; modest sizes) and
+Each replicate draws the four tables of the simulated shop anew (``discount.prepare.simulated``; modest sizes) and
 does what the stages do. Printed, for every family of estimators: how often nominal 95 % intervals cover, and how far
 estimates are off on average. Each is judged by its own truth: effects of the log by the log's (they are weighted
 otherwise), effects of the test by the test's, and so on. Contaminated estimates (✗) stand beside the clean ones, judged
@@ -25,23 +25,28 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
-from promotions.boosting import Boosting
-from promotions.discount import cutoff, dose, honest, rdd, simulated, tables, value
-from promotions.discount.did import compare_estimators
-from promotions.discount.did_design import GROUP, REGION, find_design, make_panel
-from promotions.discount.event_study import event_study
-from promotions.discount.fwl import three_steps
-from promotions.discount.gain_curves import SHARES, cumulative_curves
-from promotions.discount.group_bins import fit_bands, fit_bins
-from promotions.discount.group_effects import effects_by_bin
-from promotions.discount.group_rules import means_of_other_folds, value_of_rules
-from promotions.discount.group_time import group_time
-from promotions.discount.parallel_trends import sensitivity
-from promotions.discount.partially_linear import Forest, cross_fit, forest_dml, linear_dml
+from promotions.boosting.settings import Boosting
+from promotions.discount.did.comparisons import compare_estimators
+from promotions.discount.did.design import GROUP, REGION, find_design, make_panel
+from promotions.discount.did.event_study import event_study
+from promotions.discount.did.group_time import group_time
+from promotions.discount.did.parallel_trends import sensitivity
+from promotions.discount.dose import choice as dose
+from promotions.discount.dose import value
+from promotions.discount.effect.fwl import three_steps
+from promotions.discount.effect.partially_linear import Forest, cross_fit, forest_dml, linear_dml
+from promotions.discount.groups.bins import fit_bands, fit_bins
+from promotions.discount.groups.effects import effects_by_bin
+from promotions.discount.groups.gain_curves import SHARES, cumulative_curves
+from promotions.discount.groups.rules import means_of_other_folds, value_of_rules
+from promotions.discount.prepare import simulated, tables
+from promotions.discount.prepare.simulated import AGES, LEVEL_SHARES, LEVELS, MARGIN, age_shares, response
+from promotions.discount.rdd import honest
+from promotions.discount.rdd import jump as rdd
+from promotions.discount.rdd import study as cutoff
 from promotions.discount.regression import Controls, slope
-from promotions.discount.response import Settings, design_levels, learn_responses
+from promotions.discount.response.curves import Settings, design_levels, learn_responses
 from promotions.discount.scores import DoseScores
-from promotions.discount.simulated import AGES, LEVEL_SHARES, LEVELS, MARGIN, age_shares, response
 
 Floats = NDArray[np.float64]
 # By estimator, whether its interval covers and estimate − truth (NaN for several intervals at once).

@@ -1,6 +1,6 @@
 """How many customers of a test a dose needs: the lead of the discount rule, in truth and as reported, by how many.
 
-Each replicate draws a log and a test of the simulated shop (``promotions.discount.simulated``), learns responses from
+Each replicate draws a log and a test of the simulated shop (``discount.prepare.simulated``), learns responses from
 the log, and decides and judges with levels pooled until ``discount.policy.least_customers`` have them. Fewer: a finer
 rule, which earns more, and wider intervals; what the analyst can sign is the lower bound.
 
@@ -25,10 +25,12 @@ from benchmarks.discount_coverage import (
     typed,
     workers,
 )
-from promotions.discount import dose, simulated, tables, value
-from promotions.discount.response import Settings, design_levels, learn_responses
+from promotions.discount.dose import choice as dose
+from promotions.discount.dose import value
+from promotions.discount.prepare import simulated, tables
+from promotions.discount.prepare.simulated import MARGIN
+from promotions.discount.response.curves import Settings, design_levels, learn_responses
 from promotions.discount.scores import DoseScores
-from promotions.discount.simulated import MARGIN
 
 LOG, TESTS, SHARES, BOUNDS = 15_000, (2_500, 5_000, 10_000, 20_000), (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15), 200
 CHOSEN = {name: LEARNERS[name] for name in ("varying_coefficients", "r_learner")}

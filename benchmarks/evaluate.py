@@ -19,11 +19,11 @@ import pandas as pd
 import yaml
 
 from benchmarks.stages import ROOT, run_stage
+from promotions.base.encoding import fit_encoder
 from promotions.economics import Economics
-from promotions.encoding import fit_encoder
-from promotions.evaluation.scores import Scores, make_scores
 from promotions.evaluation.value import mean_profits
 from promotions.explanation import most_telling
+from promotions.scores import Scores, make_scores
 
 CUSTOMERS, POLICIES, REPLICATES = 200_000, 25, 1000
 # As many as in the earlier study's table.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.processes import draw
-from promotions.boosting import Boosting
+from promotions.boosting.settings import Boosting
 from promotions.explanation import explain
 from promotions.learners import Training, make_learner
 from promotions.learners.fitted import Effect, TreeSum

@@ -42,9 +42,9 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.processes import FEATURES, PROCESSES, Experiment, draw
-from promotions.binned import Binned
-from promotions.boosting import Boosting, is_binary, make_classifier, make_regressor
-from promotions.cross_fitting import means_after
+from promotions.boosting.binned import Binned
+from promotions.boosting.cross_fitting import means_after
+from promotions.boosting.settings import Boosting, is_binary, make_classifier, make_regressor
 from promotions.learners import Training, make_learner
 from promotions.learners.econml_bridge import ConstantPropensity
 from promotions.nuisances import cross_fit_outcomes

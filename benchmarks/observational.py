@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.processes import draw
+from promotions.base.parallel import run_side_by_side
 from promotions.customers import Customers, validate
-from promotions.observational import observe
-from promotions.parallel import run_side_by_side
+from promotions.soundness.observational import observe
 
 OVERLAP = 0.05
 METHODS = {"naive_difference": "naive", "weighted_difference": "weighted", "ate": "doubly robust"}

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-import stage
+from pipeline import stage
+from pipeline.tables import codes_of_clusters, read_features, read_round, read_split, rounds_of
 from promotions.learners import Learner, Training, count_fits, cross_fit, make_learner
 from promotions.nuisances import OutcomeModels
-from tables import codes_of_clusters, read_features, read_round, read_split, rounds_of
 
 
 def main(learner: str) -> None:

@@ -4,8 +4,8 @@ reads   data/discount/{observational,randomised}.parquet, data/discount/roles.js
 writes  data/discount/response.parquet (row, learner, level, sales, error, supported), metrics/discount/cate.json
 """
 
-import stage
-from promotions.discount.response import Settings, design_levels, learn_responses
+from pipeline import stage
+from promotions.discount.response.curves import Settings, design_levels, learn_responses
 
 
 def main() -> None:

@@ -5,17 +5,18 @@ writes  metrics/discount/did.json, plots/discount/{did_estimates,before_after,ev
         plots/discount/{group_time,sensitivity}.csv
 """
 
-import stage
-from promotions.discount import did, did_tables, synthetic
-from promotions.discount import did_design as design
-from promotions.discount.event_study import event_studies
-from promotions.discount.group_time import group_time
+from pipeline import stage
+from promotions.base.encoding import is_number
+from promotions.base.validation import require_number
+from promotions.discount.did import comparisons as did
+from promotions.discount.did import design, synthetic
+from promotions.discount.did import tables as did_tables
+from promotions.discount.did.event_study import event_studies
+from promotions.discount.did.group_time import group_time
+from promotions.discount.did.parallel_trends import sensitivity
 from promotions.discount.money import profit_at
-from promotions.discount.parallel_trends import sensitivity
-from promotions.encoding import is_number
-from promotions.plots import discount_did as plots
-from promotions.plots import png_bytes
-from promotions.validation import require_number
+from promotions.plots.discount import did as plots
+from promotions.plots.style import png_bytes
 
 
 def main() -> None:

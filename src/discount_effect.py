@@ -6,14 +6,14 @@ writes  metrics/discount/effect.json, plots/discount/effect_*.csv and plots/disc
 
 from typing import Any
 
-import stage
-from promotions.discount import effect
-from promotions.discount.estimates import in_order_of_content
+from pipeline import stage
+from promotions.base.errors import InputError
+from promotions.base.validation import require_number
+from promotions.discount.effect import study as effect
 from promotions.discount.money import profit_at
-from promotions.errors import InputError
-from promotions.plots import discount_effect as figures
+from promotions.discount.tables import in_order_of_content
+from promotions.plots.discount import effect as figures
 from promotions.plots.style import png_bytes
-from promotions.validation import require_number
 
 
 def main() -> None:

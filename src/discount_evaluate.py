@@ -8,16 +8,15 @@ writes  metrics/discount.json, metrics/discount/policies.json,
 
 import numpy as np
 
-import stage
-from promotions.discount import dose_tables as tables
-from promotions.discount import value
-from promotions.discount.dose import Menu
+from pipeline import stage
+from promotions.base.validation import require_number
+from promotions.discount.dose import tables, value
+from promotions.discount.dose.choice import Menu
 from promotions.discount.money import profit_at
-from promotions.discount.response import Curves, design_levels, require_same_customers
+from promotions.discount.response.curves import Curves, design_levels, require_same_customers
 from promotions.discount.scores import DoseScores
-from promotions.plots import discount_dose as figures
+from promotions.plots.discount import dose as figures
 from promotions.plots.style import png_bytes
-from promotions.validation import require_number
 
 
 def main() -> None:

@@ -5,12 +5,13 @@ writes  metrics/discount/groups.json, plots/discount/{effects_by_bin,cumulative_
         plots/discount/group_choices.csv
 """
 
-import stage
-from promotions.discount import group_tables, groups
+from pipeline import stage
+from promotions.base.validation import require_number
+from promotions.discount.groups import study as groups
+from promotions.discount.groups import tables as group_tables
 from promotions.discount.money import profit_at
-from promotions.plots import discount_groups as plots
-from promotions.plots import png_bytes
-from promotions.validation import require_number
+from promotions.plots.discount import groups as plots
+from promotions.plots.style import png_bytes
 
 
 def main() -> None:

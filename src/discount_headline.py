@@ -7,8 +7,8 @@ writes  nothing
 from pathlib import Path
 from typing import Any
 
-import stage
-from promotions.errors import InputError
+from pipeline import stage
+from promotions.base.errors import InputError
 
 METRICS = Path("metrics/discount")
 # Rules in the table: the champion, the constants that come first, and the rules of the learners.

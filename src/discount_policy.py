@@ -7,10 +7,10 @@ writes  data/discount/doses.parquet (row, and the dose by each policy), data/dis
 
 import numpy as np
 
-import stage
-from promotions.discount.dose import Settings, champion_of, decide, expected_curve, make_menu
-from promotions.discount.response import Curves, design_levels, require_same_customers
-from promotions.validation import require_number
+from pipeline import stage
+from promotions.base.validation import require_number
+from promotions.discount.dose.choice import Settings, champion_of, decide, expected_curve, make_menu
+from promotions.discount.response.curves import Curves, design_levels, require_same_customers
 
 
 def main() -> None:

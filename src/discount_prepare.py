@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-import stage
-from promotions import plots
-from promotions.discount import identity, post_treatment, simulated, tables
-from promotions.discount.tables import ROLES
-from promotions.errors import InputError
-from promotions.plots.discount_prepare import post_treatment as draw_post_treatment
-from promotions.validation import require_choice
+from pipeline import stage
+from promotions.base.errors import InputError
+from promotions.base.validation import require_choice
+from promotions.discount.prepare import identity, post_treatment, simulated, tables
+from promotions.discount.prepare.tables import ROLES
+from promotions.plots.discount.prepare import post_treatment as draw_post_treatment
+from promotions.plots.style import png_bytes
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
         "features": len(features),
         "post_treatment": post_treatment.post_treatment_metrics(table, barred),
     }
-    bytes_of_picture = plots.png_bytes(picture)
+    bytes_of_picture = png_bytes(picture)
 
     for role in ROLES:
         stage.write_parquet(f"data/discount/{role}.parquet", typed[role])

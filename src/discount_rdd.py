@@ -4,14 +4,14 @@ reads   data/discount/cutoff.parquet, data/discount/{roles,truth}.json
 writes  metrics/discount/rdd.json, plots/discount/rdd_*.csv and plots/discount/rdd_{jump,bandwidth,placebo}.png
 """
 
-import stage
-from promotions.discount import cutoff
-from promotions.discount.estimates import in_order_of_content, require_levels
+from pipeline import stage
+from promotions.base.errors import InputError
+from promotions.base.validation import require_number
 from promotions.discount.money import profit_at
-from promotions.errors import InputError
-from promotions.plots import discount_rdd as figures
+from promotions.discount.rdd import study as cutoff
+from promotions.discount.tables import in_order_of_content, require_levels
+from promotions.plots.discount import rdd as figures
 from promotions.plots.style import png_bytes
-from promotions.validation import require_number
 
 
 def main() -> None:

@@ -8,10 +8,10 @@ writes  data/cate/ensemble.parquet (customer_id, cate, round), models/ensemble/ 
 import numpy as np
 import pandas as pd
 
-import stage
-from promotions import ENSEMBLE
+from pipeline import stage
+from pipeline.tables import codes_of_clusters, read_round, read_split, rounds_of, scores_with
+from promotions.base.names import ENSEMBLE
 from promotions.learners.ensemble import stack
-from tables import codes_of_clusters, read_round, read_split, rounds_of, scores_with
 
 
 def main() -> None:

@@ -16,21 +16,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import stage
-from promotions import ENSEMBLE, plots
+from pipeline import stage
+from pipeline.tables import aligned, codes_of_clusters, read_for, read_unseen
+from promotions.base.encoding import Encoder
+from promotions.base.names import ENSEMBLE
 from promotions.economics import Economics
-from promotions.encoding import Encoder
 from promotions.evaluation.arms import Arms
 from promotions.evaluation.champion import champions_by_segment, decisions_of
 from promotions.evaluation.curves import plot_tables
 from promotions.evaluation.heterogeneity import classification_analysis
 from promotions.evaluation.reporting import Reporting, Truth
-from promotions.evaluation.scores import Scores
 from promotions.evaluation.summary import GROUPS, headline, learner_metrics, policy_metrics
 from promotions.evaluation.value import evaluate_policies
 from promotions.plots.drawing import Drawing
-from promotions.plots.explanation import beeswarm, dependence
-from tables import aligned, codes_of_clusters, read_for, read_unseen
+from promotions.plots.evaluation.explanation import beeswarm, dependence
+from promotions.plots.evaluation.pictures import pictures_of_evaluation
+from promotions.scores import Scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,7 +86,7 @@ def evaluate(drawing: Drawing) -> None:
     tables = plot_tables(customers, values, champion, cates, shown, bootstrap, replicates)
     tables["affected"] = who_is_affected(customers, cates[shown], frame[in_final])
     simulated = label["simulated"]
-    pictures = plots.of_evaluation(tables, ratio=customers.economics.ratio, shown=shown, simulated=simulated)
+    pictures = pictures_of_evaluation(tables, ratio=customers.economics.ratio, shown=shown, simulated=simulated)
     pictures |= explained(shown, frame[in_final])
 
     stage.write_json("metrics/headline.json", {**label, **summary})

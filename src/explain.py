@@ -15,17 +15,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import stage
-from dictionary import read_meanings
-from promotions import ENSEMBLE, explanation
-from promotions.booster_files import FILE
-from promotions.boosting import Boosting
-from promotions.encoding import Encoder
-from promotions.errors import InputError
+from pipeline import stage
+from pipeline.dictionary import read_meanings
+from pipeline.tables import read_round, read_split, rounds_of
+from promotions import explanation
+from promotions.base.encoding import Encoder
+from promotions.base.errors import InputError
+from promotions.base.names import ENSEMBLE
+from promotions.base.splitting import hash_uniform
+from promotions.base.validation import require_share
+from promotions.boosting.files import FILE
+from promotions.boosting.settings import Boosting
 from promotions.learners.fitted import Effect, load_effect
-from promotions.splitting import hash_uniform
-from promotions.validation import require_share
-from tables import read_round, read_split, rounds_of
 
 
 def main() -> None:

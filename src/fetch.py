@@ -7,8 +7,8 @@ writes  data/raw/<file>, checked against its SHA-256
 from pathlib import Path
 from typing import NamedTuple
 
-import stage
-from promotions.errors import InputError
+from pipeline import stage
+from promotions.base.errors import InputError
 
 FOLDER = Path("data/raw")
 

@@ -7,7 +7,7 @@ writes  nothing
 from collections.abc import Mapping
 from typing import Any
 
-import stage
+from pipeline import stage
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ writes  data/ingested/<table>.parquet, data/truth/customers.parquet (without row
 
 import pandas as pd
 
-import stage
+from pipeline import stage
 from promotions.sources import get_source
 
 NO_TRUTH = pd.DataFrame({"customer_id": pd.Series(dtype=str), "mu0": 0.0, "tau": 0.0})

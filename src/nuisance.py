@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-import stage
-from promotions.boosting import Boosting
+from pipeline import stage
+from pipeline.tables import read_features, read_split, rounds_of, scores_with
+from promotions.boosting.settings import Boosting
 from promotions.nuisances import OutcomeModels, cross_fit_outcomes
-from tables import read_features, read_split, rounds_of, scores_with
 
 
 def main() -> None:

@@ -14,17 +14,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import stage
-from promotions import ENSEMBLE
+from pipeline import stage
+from pipeline.tables import codes_of_clusters, read_features, read_round, read_split, rounds_of, scores_with
+from promotions.base.encoding import Encoder
+from promotions.base.names import ENSEMBLE
 from promotions.customers import feature_names
 from promotions.economics import Economics
-from promotions.encoding import Encoder
 from promotions.policies import Audience, decide, fit_rules
 from promotions.policies.budget import Budget
 from promotions.policies.direct import DirectRules
 from promotions.policies.files import save_rules
 from promotions.policies.weighted import WeightedClassifier
-from tables import codes_of_clusters, read_features, read_round, read_split, rounds_of, scores_with
 
 
 def main() -> None:

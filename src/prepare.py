@@ -11,12 +11,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-import stage
-from promotions import plots
+from pipeline import stage
 from promotions.customers import OPTIONAL_ROLES, ROLES, Customers, validate
-from promotions.experiment import examine, soundness_lines, stop_or_drop
-from promotions.observational import FITS, Observed, observe
-from promotions.plots.overlap import overlap, weighted_balance
+from promotions.plots.soundness.balance import balance
+from promotions.plots.soundness.overlap import overlap, weighted_balance
+from promotions.plots.style import png_bytes
+from promotions.soundness.experiment import examine, soundness_lines, stop_or_drop
+from promotions.soundness.observational import FITS, Observed, observe
 from promotions.sources import Ingested, get_source
 
 
@@ -63,11 +64,11 @@ def main() -> None:
     stage.write_csv("plots/balance.csv", found.balance.assign(simulated=kept.simulated))
     stage.write_csv("plots/soundness.csv", found.table.assign(simulated=kept.simulated))
     pictures = {
-        "balance": (weighted_balance if estimated else plots.balance)(found.balance, simulated=kept.simulated),
+        "balance": (weighted_balance if estimated else balance)(found.balance, simulated=kept.simulated),
         "overlap": overlap(chances, limit=kept.overlap, simulated=kept.simulated),
     }
     for picture, figure in pictures.items():
-        stage.write_bytes(f"plots/{picture}.png", plots.png_bytes(figure))
+        stage.write_bytes(f"plots/{picture}.png", png_bytes(figure))
     left_out = "".join(f"; left out {column} ({reason})" for column, reason in kept.dropped.items())
     stage.say(f"{len(kept.frame):,} customers, {len(kept.features)} features{left_out}")
 

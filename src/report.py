@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
-import stage
-from dictionary import read_meanings
-from promotions.errors import InputError
+from pipeline import stage
+from pipeline.dictionary import read_meanings
+from promotions.base.errors import InputError
 from promotions.report import Run, render, run
 
 PAGE = "report/index.html"

@@ -18,11 +18,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-import stage
-import targets
+from pipeline import lists as targets
+from pipeline import stage
+from promotions.base.errors import InputError
+from promotions.base.parallel import run_side_by_side
 from promotions.economics import Economics
-from promotions.errors import InputError
-from promotions.parallel import run_side_by_side
 from promotions.scoring.drift import LARGE, SOME, Drift, Profile
 from promotions.scoring.listing import Allowance, Listing
 from promotions.scoring.scorer import Scorer

@@ -7,13 +7,13 @@ writes  data/split/{train,select,final}.parquet (customer_id, fold, segment), mo
 
 import pandas as pd
 
-import stage
+from pipeline import stage
+from promotions.base.encoding import fit_encoder
+from promotions.base.errors import InputError
+from promotions.base.splitting import PARTS, PROTOCOLS, assign_folds, assign_segments, clusters_of
+from promotions.base.validation import require_choice
 from promotions.customers import feature_names
-from promotions.encoding import fit_encoder
-from promotions.errors import InputError
 from promotions.scoring.drift import fit_profile
-from promotions.splitting import PARTS, PROTOCOLS, assign_folds, assign_segments, clusters_of
-from promotions.validation import require_choice
 
 # With fewer no standard error means anything.
 LEAST_CLUSTERS = 10

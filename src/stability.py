@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import stage
+from pipeline import stage
+from pipeline.tables import aligned, codes_of_clusters
+from pipeline.trials import collect, fingerprint
 from promotions.customers import feature_names
 from promotions.plots.stability import winners
 from promotions.plots.style import png_bytes
 from promotions.stability import Procedure, Subjects, metrics, run_trial, summarise
-from tables import aligned, codes_of_clusters
-from trials import collect, fingerprint
 
 CUSTOMERS, TRUTH = "data/prepared/customers.parquet", "data/truth/customers.parquet"
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.coverage import fixed_intervals, fixed_truth, holdout, nested
-from promotions.parallel import run_side_by_side
+from promotions.base.parallel import run_side_by_side
 
 REPLICATES, FITTED = 160, 24
 

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 import explain
-from promotions.encoding import fit_encoder
-from promotions.errors import InputError
+from promotions.base.encoding import fit_encoder
+from promotions.base.errors import InputError
+from promotions.base.splitting import assign_segments
 from promotions.learners.fitted import LinearEffect, Part, TreeSum
-from promotions.splitting import assign_segments
 
 N = 1500
 FEATURES = ["paid", "points", "age", "zip"]

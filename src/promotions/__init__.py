@@ -2,6 +2,3 @@
 
 Pure functions over arrays and frames. Nothing here knows a path, reads ``params.yaml`` or prints.
 """
-
-# What the mixture of the learners is called wherever learners are: effects of its own, no entry under `learners`.
-ENSEMBLE = "ensemble"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 
 ROLES = ("customer_id", "treatment", "outcome", "propensity")
 # Of an outcome or an amount of money: its square, summed over millions of customers, is still a number.
@@ -23,7 +23,7 @@ class Customers:
     of the features, with the reason. to_score: ``customer_id`` and features of customers outside the experiment; empty
     if there are none. counts: rows of the source by what became of them. notes: sentences about those that matter.
     overlap: None if the propensities are the design's. Else they are still to be estimated, and only customers whose
-    estimate lies in [overlap, 1 − overlap] can be compared (``promotions.observational``).
+    estimate lies in [overlap, 1 − overlap] can be compared (``promotions.soundness.observational``).
     """
 
     frame: pd.DataFrame

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from promotions.base.errors import InputError
+from promotions.base.validation import require_choice, require_keys
 from promotions.customers import LARGEST
-from promotions.errors import InputError
-from promotions.validation import require_choice, require_keys
 
 CHARGED = ("on_treatment", "on_response")
 KEYS = ("cost_per_treatment", "revenue_per_response", "charged")

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.binned import Binned
-from promotions.booster_files import broken, read_boosters, read_model, write_model
-from promotions.boosting import Boosting, is_binary, predict
-from promotions.cross_fitting import folds_in
-from promotions.errors import InputError
-from promotions.parallel import run_side_by_side
+from promotions.base.errors import InputError
+from promotions.base.parallel import run_side_by_side
+from promotions.boosting.binned import Binned
+from promotions.boosting.cross_fitting import folds_in
+from promotions.boosting.files import broken, read_boosters, read_model, write_model
+from promotions.boosting.settings import Boosting, is_binary, predict
 
 ARMS = ("control", "treated")
 

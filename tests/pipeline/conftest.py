@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from project import Project, copy_project
+from tests.support.project import Project, copy_project
 
 
 @pytest.fixture

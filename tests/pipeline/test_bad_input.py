@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from project import Project, copy_project
+from tests.support.project import Project, copy_project
 
 Table = pd.DataFrame
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from project import ROOT, Project, copy_project
+from tests.support.project import ROOT, Project, copy_project
 
 TARGETS = ["discount_evaluate", "discount_effect", "discount_rdd", "discount_did", "discount_groups"]
 OF_MARGIN = {

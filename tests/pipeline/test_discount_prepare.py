@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from promotions.discount.simulated import POST_TREATMENT, simulate
+from promotions.discount.prepare.simulated import POST_TREATMENT, simulate
 
 SRC = Path(__file__).parents[2] / "src"
 ROLES = ("observational", "randomised", "cutoff", "panel")

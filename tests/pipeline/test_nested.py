@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from project import FEW, Project
+from tests.support.project import FEW, Project
 
 
 def test_segments_report_one_after_the_other(fresh: Project) -> None:

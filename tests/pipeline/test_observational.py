@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from project import ROOT, Project, copy_project
+from tests.support.project import ROOT, Project, copy_project
 
 COST = 0.8
 HILLSTROM = ROOT.parent / "shared" / "data" / "hillstrom.csv"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from project import FEW, Project
+from tests.support.project import FEW, Project
 
 COSTS = ["policy", "evaluate"]
 

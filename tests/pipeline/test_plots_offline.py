@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from project import ROOT, Project
 from promotions.plots.style import colours
-from report_facts import png
+from tests.support.project import ROOT, Project
+from tests.support.report_facts import png
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (dependency group dev)")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -9,10 +9,10 @@ import pytest
 from markupsafe import escape
 
 import report
-from project import ROOT
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.report.run import REQUIRED_METRICS, REQUIRED_PICTURES, REQUIRED_TABLES
-from report_facts import HOSTILE, a_run, hostile, png, write
+from tests.support.project import ROOT
+from tests.support.report_facts import HOSTILE, a_run, hostile, png, write
 
 PAGE = "report/index.html"
 

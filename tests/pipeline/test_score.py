@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from project import FEW, Project, copy_project
 from promotions.scoring.listing import Allowance, Listing
 from promotions.scoring.scorer import Scorer
 from promotions.sources.new_customers import NewTable
+from tests.support.project import FEW, Project, copy_project
 
 HOSTILE = ["=cmd|'/c calc'!A1", "<script>alert(1)</script>", "-2+3;=1", 'a "quoted", name', "@SUM(A1)"]
 STAGES = [

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from project import FEW, ROOT, Project
+from tests.support.project import FEW, ROOT, Project
 
 HILLSTROM = ROOT.parent / "shared" / "data" / "hillstrom.csv"
 needs_hillstrom = pytest.mark.skipif(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from project import FEW, Project, copy_project
-from raw_layout import SHARED, Layout, needs_x5, real_histories, small_layout, write_layout
+from tests.support.project import FEW, Project, copy_project
+from tests.support.raw_layout import SHARED, Layout, needs_x5, real_histories, small_layout, write_layout
 
 CUSTOMERS = 8000
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 # Read once, when the first package with OpenMP is imported.
 os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
 
-from promotions.evaluation.scores import Scores, make_scores
 from promotions.learners import Training
+from promotions.scores import Scores, make_scores
 
 Floats = NDArray[np.float64]
 

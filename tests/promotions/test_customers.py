@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from promotions.base.errors import InputError
 from promotions.customers import Customers, feature_names, validate
-from promotions.errors import InputError
 
 SOUND = pd.DataFrame(
     {

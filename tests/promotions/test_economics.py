@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promotions.base.errors import InputError
 from promotions.economics import Economics
-from promotions.errors import InputError
 
 PARAMS = {"cost_per_treatment": 1, "revenue_per_response": 40.0, "charged": "on_treatment"}
 OUTCOMES = np.array([[0.1, 0.3], [0.0, 1.0]])

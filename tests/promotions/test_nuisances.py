@@ -4,8 +4,8 @@ import lightgbm
 import numpy as np
 import pytest
 
-from promotions.boosting import Boosting
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.boosting.settings import Boosting
 from promotions.learners.fitted import LinearEffect
 from promotions.nuisances import OutcomeModels, cross_fit_outcomes
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions.discount.estimates import Effect, independent_columns
-from promotions.encoding import fit_encoder
-from promotions.errors import InputError
+from promotions.base.encoding import fit_encoder
+from promotions.base.errors import InputError
+from promotions.inference.estimates import Effect
 
 Floats = NDArray[np.float64]
 
@@ -130,3 +130,21 @@ def least_squares(outcome: Floats, design: Floats, weights: Floats | None = None
 def centred(values: Floats) -> Floats:
     """``values`` less their mean: no coefficient but the intercept notices, and the arithmetic is more exact."""
     return values - values.mean()
+
+
+def independent_columns(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The columns of ``matrix``, centred and scaled, without those that the intercept and earlier ones make up.
+
+    They span with an intercept the same space as the columns themselves: what is regressed on them changes by rounding
+    only. (n, k) → (n, rank), and (rank,) their places in ``matrix``.
+    """
+    centred = matrix - matrix.mean(axis=0)
+    spread = np.sqrt((centred**2).mean(axis=0))
+    # What is left of a constant column is rounding.
+    moves = np.flatnonzero(spread > 1e-12 * np.maximum(np.abs(matrix).max(axis=0, initial=0), 1))
+    scaled = centred[:, moves] / spread[moves]
+    if scaled.shape[1] == 0:
+        return scaled, moves
+    # A column's entry on the diagonal is what the earlier ones leave of it.
+    left = np.abs(np.diag(np.linalg.qr(scaled, mode="r"))) / np.sqrt(len(scaled))
+    return scaled[:, : len(left)][:, left > 1e-9], moves[: len(left)][left > 1e-9]

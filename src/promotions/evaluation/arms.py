@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.errors import InputError
-from promotions.evaluation.ranking import Priority, RankGroups, find_ties
+from promotions.base.errors import InputError
+from promotions.inference.ties import Priority, RankGroups, find_ties
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from promotions.errors import InputError
-from promotions.evaluation.ranking import find_ties
-from promotions.evaluation.simultaneous import REPLICATES, simultaneous_bands
-from promotions.inference import Z_95, sum_by_cluster
+from promotions.base.errors import InputError
+from promotions.base.validation import require_finite
+from promotions.inference.clusters import Z_95, sum_by_cluster
+from promotions.inference.simultaneous import REPLICATES, simultaneous_bands
+from promotions.inference.ties import find_ties
 from promotions.policies.budget import ROUNDING, costs_of_customers
-from promotions.validation import require_finite
 
 
 def budget_curve(

@@ -5,8 +5,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.economics import Economics
-from promotions.evaluation.scores import Scores
-from promotions.inference import clustered_error
+from promotions.inference.clusters import clustered_error
+from promotions.scores import Scores
 
 # Rules from the simplest to explain to the hardest; a rule that is not listed comes last.
 SIMPLICITY = ("treat_none", "treat_all", "groups", "tree", "threshold", "budget", "weighted")

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from promotions.economics import Economics
 from promotions.evaluation.budgets import budget_curve
 from promotions.evaluation.heterogeneity import group_effects
-from promotions.evaluation.ranking import RankGroups, find_ties, gain_curve
 from promotions.evaluation.reporting import Reporting
-from promotions.evaluation.simultaneous import simultaneous_bands
 from promotions.evaluation.value import TREAT_ALL, PolicyValue
+from promotions.inference.simultaneous import simultaneous_bands
+from promotions.inference.ties import RankGroups, find_ties, gain_curve
 from promotions.policies.threshold import threshold
 
 ORACLE, RANDOM = "oracle", "random"

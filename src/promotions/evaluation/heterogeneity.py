@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions.evaluation.ranking import Linearised, Priority, RankGroups
-from promotions.evaluation.simultaneous import REPLICATES, Bands, simultaneous_bands
-from promotions.evaluation.value import Estimate
-from promotions.inference import Z_95
+from promotions.inference.clusters import Z_95
+from promotions.inference.estimates import Estimate, Linearised
+from promotions.inference.simultaneous import REPLICATES, Bands, simultaneous_bands
+from promotions.inference.ties import Priority, RankGroups
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from promotions.economics import Economics
 from promotions.evaluation.arms import Arms
-from promotions.evaluation.scores import Scores
 from promotions.evaluation.segments import rank_within
+from promotions.scores import Scores
 
 
 @dataclass(frozen=True)

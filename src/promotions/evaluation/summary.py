@@ -9,6 +9,7 @@ from promotions.evaluation.arms import metrics_as_elsewhere
 from promotions.evaluation.heterogeneity import best_linear_predictor, first_minus_last_group
 from promotions.evaluation.reporting import Reporting, Truth
 from promotions.evaluation.value import PolicyValue
+from promotions.inference.ties import find_ties
 
 # Per cent of the customers, the best first.
 SHARES = (10, 20, 30)
@@ -77,7 +78,7 @@ def learner_metrics(customers: Reporting, cate: NDArray[np.float64]) -> dict[str
     cate: (n,).
     """
     effect, clusters, truth = customers.scores.effect, customers.clusters, customers.truth
-    priority = ranking.find_ties(customers.priority(cate))
+    priority = find_ties(customers.priority(cate))
     linear = best_linear_predictor(effect, cate, clusters)
     ends = first_minus_last_group(effect, priority, GROUPS)
     metrics: dict[str, float] = {

@@ -7,25 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.economics import Economics
-from promotions.evaluation.scores import Scores
-from promotions.evaluation.simultaneous import Bands, simultaneous_bands
-from promotions.inference import bootstrap_sums, one_sided_p_value
+from promotions.inference.clusters import bootstrap_sums, one_sided_p_value
+from promotions.inference.estimates import Estimate
+from promotions.inference.simultaneous import Bands, simultaneous_bands
+from promotions.scores import Scores
 
 LEVELS = (0.025, 0.975)
 TREAT_ALL, TREAT_NONE = "treat_all", "treat_none"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval."""
-
-    value: float
-    ci_low: float
-    ci_high: float
-
-    def named(self, name: str) -> dict[str, float]:
-        """``{name, name_ci_low, name_ci_high}``, as metrics files have it."""
-        return {name: self.value, f"{name}_ci_low": self.ci_low, f"{name}_ci_high": self.ci_high}
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from promotions.binned import Binned
-from promotions.boosting import Boosting
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.base.parallel import run_side_by_side
+from promotions.boosting.binned import Binned
+from promotions.boosting.settings import Boosting
 from promotions.explanation.trees import tree_shap, work_of
 from promotions.learners.fitted import Effect, Part, TreeSum
-from promotions.parallel import run_side_by_side
 
 Floats = NDArray[np.float64]
 EXACT, PARTLY_DISTILLED, DISTILLED = "exact", "partly distilled", "distilled"

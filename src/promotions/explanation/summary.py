@@ -10,7 +10,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from promotions.encoding import as_numbers, is_number
+from promotions.base.encoding import as_numbers, is_number
 
 Floats = NDArray[np.float64]
 # Spearman's correlation of value and contribution from which on a feature is said to move the effect one way.

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from promotions.base.parallel import run_side_by_side
 from promotions.learners.fitted import Part, TreeSum
-from promotions.parallel import run_side_by_side
 
 Floats = NDArray[np.float64]
 # Customers of one task. Longer arrays leave the processor's caches, shorter ones cost more calls than numbers.

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.base.parallel import run_side_by_side
 from promotions.learners.causal_forest import CausalForest
 from promotions.learners.data import Training
 from promotions.learners.double_ml import DoubleML
@@ -18,7 +19,6 @@ from promotions.learners.meta import SLearner, TLearner, XLearner
 from promotions.learners.r_learner import RLearner
 from promotions.learners.transformed_outcome import TransformedOutcome
 from promotions.learners.uplift_forest import UpliftForest
-from promotions.parallel import run_side_by_side
 
 
 class Learner(Protocol):

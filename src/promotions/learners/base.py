@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.boosting import Boosting
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.base.validation import require_choice
+from promotions.boosting.settings import Boosting
 from promotions.learners.fitted import Effect
-from promotions.validation import require_choice
 
 SHARED, ECONML = "shared", "econml"
 

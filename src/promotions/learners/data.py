@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.binned import Binned
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.boosting.binned import Binned
 from promotions.nuisances import OutcomeModels
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from promotions.base.validation import require_number
 from promotions.learners import econml_bridge
 from promotions.learners.base import SHARED, EffectLearner, choose_backend
 from promotions.learners.data import Training
 from promotions.learners.fitted import LinearEffect, standardise
-from promotions.validation import require_number
 
 
 def linear_effect(train: Training, winsorize: float) -> LinearEffect:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from promotions.boosting import Boosting
-from promotions.evaluation.scores import make_scores
+from promotions.boosting.settings import Boosting
 from promotions.learners import econml_bridge
 from promotions.learners.base import SHARED, EffectLearner, choose_backend
 from promotions.learners.data import Training
 from promotions.learners.fitted import Part, TreeSum
+from promotions.scores import make_scores
 
 
 def dr_effect(train: Training, effect: Boosting, seed: int) -> TreeSum:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.preprocessing import StandardScaler
 
-from promotions.booster_files import is_number
-from promotions.boosting import Boosting, is_binary, make_regressor, predict
+from promotions.boosting.files import is_number
+from promotions.boosting.settings import Boosting, is_binary, make_regressor, predict
 from promotions.learners.data import Training
 from promotions.learners.fitted import Blend, LinearEffect, Part, TreeSum, standardise, weigh
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions import ENSEMBLE
-from promotions.booster_files import broken, is_number, read_model, write_model
-from promotions.errors import InputError
-from promotions.inference import Z_95, clustered_error
-from promotions.validation import require_choice
+from promotions.base.errors import InputError
+from promotions.base.names import ENSEMBLE
+from promotions.base.validation import require_choice
+from promotions.boosting.files import broken, is_number, read_model, write_model
+from promotions.inference.clusters import Z_95, clustered_error
 
 METHODS = STACKING, Q_AGGREGATION = "stacking", "q_aggregation"
 CONSTANT = "constant"

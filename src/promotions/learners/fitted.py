@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from promotions.booster_files import broken, is_number, read_boosters, read_model, write_model
-from promotions.boosting import predict
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.boosting.files import broken, is_number, read_boosters, read_model, write_model
+from promotions.boosting.settings import predict
 
 # LightGBM's objectives whose response is the sum of the trees itself.
 IDENTITY_LINK = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from promotions.binned import BINNING, Binned
-from promotions.boosting import Boosting, lightgbm
-from promotions.cross_fitting import means_after
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.base.parallel import run_side_by_side
+from promotions.base.validation import require_finite, require_number, require_share, require_whole
+from promotions.boosting.binned import BINNING, Binned
+from promotions.boosting.cross_fitting import means_after
+from promotions.boosting.settings import Boosting, lightgbm
 from promotions.learners.fitted import Part, TreeSum
 from promotions.learners.tree_text import leaves_of, with_leaves
-from promotions.parallel import run_side_by_side
-from promotions.validation import require_finite, require_number, require_share, require_whole
 
 # Outcome means and unknown propensities, where nobody hands them over. How many of the trees are used is chosen.
 COUNTS = (10, 25, 50, 100)

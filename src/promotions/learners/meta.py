@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from promotions.boosting import Boosting, is_binary, predict
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.boosting.settings import Boosting, is_binary, predict
 from promotions.learners import econml_bridge
 from promotions.learners.base import ECONML, SHARED, EffectLearner, choose_backend, outcome_model
 from promotions.learners.data import Training

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from promotions.boosting import Boosting
+from promotions.boosting.settings import Boosting
 from promotions.learners import econml_bridge
 from promotions.learners.base import SHARED, EffectLearner, choose_backend
 from promotions.learners.data import Training

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from promotions.boosting import Boosting
+from promotions.boosting.settings import Boosting
 from promotions.learners.base import EffectLearner
 from promotions.learners.data import Training
 from promotions.learners.fitted import Part, TreeSum

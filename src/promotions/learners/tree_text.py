@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.boosting import lightgbm
+from promotions.boosting.settings import lightgbm
 
 LEAF = -1
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from promotions.boosting import is_binary
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.base.validation import require_share, require_whole
+from promotions.boosting.settings import is_binary
 from promotions.learners.base import EffectLearner
 from promotions.learners.data import Training
 from promotions.learners.fitted import Part, TreeSum
 from promotions.learners.tree_text import booster_of_trees
-from promotions.validation import require_share, require_whole
 
 CRITERIA = ("KL", "ED", "Chi")
 CONTROL, TREATED = "control", "treated"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions.parallel import run_side_by_side
+from promotions.base.parallel import run_side_by_side
 from promotions.policies.audience import Audience
 from promotions.policies.budget import Budget
 from promotions.policies.rules import Budgeted, Classified, Constant, Effects, Rule, Threshold

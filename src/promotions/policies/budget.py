@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from promotions.errors import InputError
-from promotions.splitting import hash_uniform
-from promotions.validation import require_finite, require_keys, require_number
+from promotions.base.errors import InputError
+from promotions.base.splitting import hash_uniform
+from promotions.base.validation import require_finite, require_keys, require_number
 
 # Of a budget. Ten times .10 is 1 to a person, though not to a computer: sums of floats are trusted this far.
 ROUNDING = 1e-9

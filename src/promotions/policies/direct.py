@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.base.validation import require_choice, require_keys, require_whole
 from promotions.policies.audience import Audience
 from promotions.policies.groups import fit_groups
 from promotions.policies.rules import PREDICTED_OUTCOME, Groups, Tree, values_of
 from promotions.policies.tree import fit_policy_tree
-from promotions.validation import require_choice, require_keys, require_whole
 
 
 @dataclass(frozen=True)

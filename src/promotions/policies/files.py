@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from promotions.booster_files import FILE, broken, read_boosters, read_model, write_model
+from promotions.base.errors import InputError
+from promotions.boosting.files import FILE, broken, read_boosters, read_model, write_model
 from promotions.economics import CHARGED, Economics
-from promotions.errors import InputError
 from promotions.policies.budget import Budget
 from promotions.policies.groups import GroupPolicy
 from promotions.policies.rules import Budgeted, Classified, Constant, Groups, Rule, Threshold, Tree

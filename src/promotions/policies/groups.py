@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from promotions.encoding import as_numbers, is_number
-from promotions.errors import InputError
-from promotions.validation import require_choice, require_finite, require_number, require_whole
+from promotions.base.encoding import as_numbers, is_number
+from promotions.base.errors import InputError
+from promotions.base.validation import require_choice, require_finite, require_number, require_whole
 
 RULES = MEAN, LOWER_BOUND = "mean", "lower_bound"
 NUMBER, CATEGORY = "number", "category"

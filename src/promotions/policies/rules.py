@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.policies.audience import Audience
 from promotions.policies.budget import Budget
 from promotions.policies.groups import GroupPolicy

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from promotions.encoding import LARGEST
-from promotions.errors import InputError
-from promotions.validation import require_whole
+from promotions.base.encoding import LARGEST
+from promotions.base.errors import InputError
+from promotions.base.validation import require_whole
 
 Floats = NDArray[np.float64]
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.binned import BINNING, Binned
-from promotions.boosting import Boosting, lightgbm
-from promotions.errors import InputError
-from promotions.parallel import run_side_by_side
+from promotions.base.errors import InputError
+from promotions.base.parallel import run_side_by_side
+from promotions.boosting.binned import BINNING, Binned
+from promotions.boosting.settings import Boosting, lightgbm
 
 # Customers who judge how large a classifier should be.
 JUDGES = 15_000

@@ -1,6 +1,6 @@
 """What a retailer's files hold that does not count, and what must not be there: counted, said, or a reason to stop."""
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.purchases.raw import Connection, RawFile
 from promotions.purchases.settings import Settings
 

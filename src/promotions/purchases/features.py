@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.purchases.audit import audit
 from promotions.purchases.raw import AMOUNT, Connection, RawFile, reading
 from promotions.purchases.settings import MEMORY_KEY, Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.purchases.settings import MEMORY_KEY
 
 Connection = duckdb.DuckDBPyConnection

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from promotions import ENSEMBLE
+from promotions.base.names import ENSEMBLE
 from promotions.report.blocks import Block, Code, Column, Figure, Heading, Paragraph, Row, Section, Table, Text
 from promotions.report.glossary import term
 from promotions.report.run import EVERYBODY, NOBODY, Run

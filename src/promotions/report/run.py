@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from promotions import ENSEMBLE
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.base.names import ENSEMBLE
 
 # Without these there is nothing to report. The rest is told if it is there.
 REQUIRED_METRICS = ("experiment", "headline", "policies", "learners", "rules")

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from promotions.encoding import NUMBER, Encoder, as_numbers
+from promotions.base.encoding import NUMBER, Encoder, as_numbers
 
 BINS = 10
 # The usual reading of the index: below the first all is well, from the second on the customers are others.

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.base.splitting import hash_uniform
+from promotions.base.validation import require_number
 from promotions.policies.budget import TIES, Budget, spend
-from promotions.splitting import hash_uniform
-from promotions.validation import require_number
 
 Floats = NDArray[np.float64]
 

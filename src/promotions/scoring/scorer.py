@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions import ENSEMBLE
-from promotions.booster_files import FILE
+from promotions.base.encoding import Encoder
+from promotions.base.errors import InputError
+from promotions.base.names import ENSEMBLE
+from promotions.boosting.files import FILE
 from promotions.economics import Economics
-from promotions.encoding import Encoder
-from promotions.errors import InputError
 from promotions.learners.causal_forest import FOREST
 from promotions.learners.ensemble import Ensemble
 from promotions.learners.fitted import Effect, load_effect

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from promotions.base.validation import require_choice
 from promotions.customers import Customers
 from promotions.sources import hillstrom, simulated, table, x5
 from promotions.sources.ingested import Ingested
-from promotions.validation import require_choice
 
 Pieces = Iterable[tuple[str, pd.DataFrame | pa.Table]]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 
 # The first wins where a header has none of them.
 DELIMITERS = (",", ";", "\t", "|")

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promotions.base.errors import InputError
+from promotions.base.validation import require_choice, require_keys
 from promotions.customers import Customers
-from promotions.errors import InputError
 from promotions.sources.files import read_frame, require_columns
-from promotions.validation import require_choice, require_keys
 
 ARMS = {"mens": "Mens E-Mail", "womens": "Womens E-Mail"}
 CONTROL = "No E-Mail"

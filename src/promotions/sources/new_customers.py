@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from promotions.base.encoding import NUMBER, Encoder, is_number
+from promotions.base.errors import InputError
 from promotions.customers import LARGEST
-from promotions.encoding import NUMBER, Encoder, is_number
-from promotions.errors import InputError
 from promotions.sources.files import DELIMITERS, SUFFIXES
 
 # Rows at once: with a hundred features some 80 MB.

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promotions.base.errors import InputError
+from promotions.base.validation import require_keys, require_number
 from promotions.customers import OPTIONAL_ROLES, ROLES, Customers
-from promotions.errors import InputError
 from promotions.sources.files import read_frame, require_columns
-from promotions.validation import require_keys, require_number
 
 KEY = "data.table"
 KEYS = (

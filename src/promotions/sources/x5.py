@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from promotions.base.errors import InputError
+from promotions.base.validation import require_choice, require_keys, require_number
 from promotions.customers import Customers
-from promotions.errors import InputError
 from promotions.purchases import RawFile, Settings, customer_features, find_file
 from promotions.purchases.features import CLIENTS, PRODUCTS, PURCHASES
 from promotions.purchases.raw import reading
 from promotions.sources.ingested import Ingested
-from promotions.validation import require_choice, require_keys, require_number
 
 KEY = "data.x5"
 PARAMS = ("directory", "campaign_date", "propensity", "ages", "unknown_clients")

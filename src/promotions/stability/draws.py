@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 
 # Of a fold, and of the tested: with fewer nothing can be fitted or told.
 LEAST_CLUSTERS = 10

@@ -6,14 +6,14 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from promotions import ENSEMBLE
-from promotions.boosting import Boosting
+from promotions.base.errors import InputError
+from promotions.base.names import ENSEMBLE
+from promotions.base.validation import require_choice, require_keys, require_share, require_whole
+from promotions.boosting.settings import Boosting
 from promotions.economics import CHARGED
-from promotions.errors import InputError
 from promotions.learners import Learner, count_fits, make_learner
 from promotions.learners.ensemble import METHODS
 from promotions.policies.weighted import WeightedClassifier
-from promotions.validation import require_choice, require_keys, require_share, require_whole
 
 KEYS = ("trials", "customers", "ratios", "train_share", "folds", "learners")
 RULES = ("threshold", "weighted")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 
 # Profits closer than this, in revenues of a response a customer, are the same decisions added up in another order.
 TIE = 1e-12

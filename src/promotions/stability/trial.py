@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions import ENSEMBLE
+from promotions.base.encoding import fit_encoder
+from promotions.base.errors import InputError
+from promotions.base.names import ENSEMBLE
 from promotions.economics import Economics
-from promotions.encoding import fit_encoder
-from promotions.errors import InputError
-from promotions.evaluation.scores import make_scores
 from promotions.learners import Training, cross_fit
 from promotions.learners.ensemble import stack
 from promotions.nuisances import cross_fit_outcomes
 from promotions.policies.threshold import threshold
+from promotions.scores import make_scores
 from promotions.stability.draws import Draw, draw_trial
 from promotions.stability.procedure import Procedure
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.evaluation.arms import (
     Arms,
     arm_gain_curve,

@@ -7,22 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.evaluation.budgets import budget_curve
-from promotions.evaluation.ranking import gain_curve
+from promotions.inference.ties import gain_curve
+from tests.support.drawn_gains import draw_gains
 
 SEEDS = st.integers(0, 2**32 - 1)
 GRID = np.linspace(0, 1, 11)
-
-
-def names(n):
-    return np.array([f"c{number}" for number in range(n)])
-
-
-def draw_customers(seed, n=40):
-    """Gains and costs of few values, so that ties are the rule."""
-    rng = np.random.default_rng(seed)
-    return rng.integers(-2, 5, n) / 2, rng.integers(0, 4, n) / 10, names(n)
 
 
 def curve(gain, priority, cost, clusters=None, **grid):
@@ -32,7 +23,7 @@ def curve(gain, priority, cost, clusters=None, **grid):
 
 @given(SEEDS)
 def test_the_curve_is_the_gain_curve_of_profit_and_of_cost(seed):
-    gain, cost, _ = draw_customers(seed)
+    gain, cost, _ = draw_gains(seed)
     priority = np.random.default_rng(seed).integers(0, 6, 40).astype(float)
     found = curve(gain, priority, cost, shares=GRID)
     np.testing.assert_array_equal(found["share"], GRID)
@@ -42,7 +33,7 @@ def test_the_curve_is_the_gain_curve_of_profit_and_of_cost(seed):
 
 @given(SEEDS, st.sampled_from(["shares", "spends"]))
 def test_permuting_rows_changes_no_curve(seed, grid):
-    gain, cost, _ = draw_customers(seed)
+    gain, cost, _ = draw_gains(seed)
     rng = np.random.default_rng(seed)
     priority, clusters, order = rng.integers(0, 6, 40).astype(float), np.arange(40) // 2, rng.permutation(40)
     before = curve(gain, priority, cost, clusters, **{grid: GRID})

@@ -6,7 +6,7 @@ import pytest
 
 from promotions.economics import Economics
 from promotions.evaluation.champion import champions_by_segment, choose_champion, decisions_of
-from promotions.evaluation.scores import Scores, make_scores
+from promotions.scores import Scores, make_scores
 
 ECONOMICS = Economics(1.0, 1.0)
 

@@ -11,14 +11,11 @@ from scipy.stats import norm
 
 from promotions.evaluation.heterogeneity import best_linear_predictor, classification_analysis, group_effects
 from promotions.evaluation.ranking import autoc, autoc_p_value, calibration_slope, qini, uplift_at, uplift_by_group
-from promotions.evaluation.scores import make_scores
-from promotions.evaluation.value import Estimate
+from promotions.inference.estimates import Estimate
+from promotions.scores import make_scores
+from tests.support.randomness import rng_of
 
 LEVELS = arrays.arrays(np.float64, st.integers(6, 40), elements=st.sampled_from([0.0, 1.0, 2.0, 3.0]))
-
-
-def rng_of(seed=1):
-    return np.random.default_rng(seed)
 
 
 def error_of(estimate):

@@ -14,13 +14,13 @@ from promotions.evaluation.ranking import (
     auuc,
     calibration_slope,
     dr_score,
-    gain_curve,
     qini,
     qini_p_value,
     uplift_at,
     uplift_by_group,
 )
-from promotions.evaluation.value import Estimate
+from promotions.inference.estimates import Estimate
+from promotions.inference.ties import gain_curve
 
 RATES = [autoc, qini]
 P_VALUES = [autoc_p_value, qini_p_value]

@@ -10,16 +10,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from promotions.economics import Economics
-from promotions.evaluation.scores import Scores, make_scores
-from promotions.evaluation.value import (
-    Estimate,
-    Gain,
-    PolicyValue,
-    evaluate_policies,
-    mean_profits,
-    self_normalised,
-)
-from promotions.inference import cluster_codes
+from promotions.evaluation.value import Gain, PolicyValue, evaluate_policies, mean_profits, self_normalised
+from promotions.inference.clusters import cluster_codes
+from promotions.inference.estimates import Estimate
+from promotions.scores import Scores, make_scores
 
 SEEDS = st.integers(0, 2**32 - 1)
 MONEY = st.floats(0, 1e4, allow_subnormal=False)

@@ -4,8 +4,8 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from promotions.boosting import Boosting
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.boosting.settings import Boosting
 from promotions.explanation import DISTILLED, EXACT, PARTLY_DISTILLED, explain, tree_shap
 from promotions.learners.fitted import Blend, LinearEffect, Part, TreeSum
 

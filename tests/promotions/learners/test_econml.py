@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 
-from promotions.boosting import Boosting, make_regressor
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.boosting.settings import Boosting, make_regressor
 from promotions.learners import make_learner
 from promotions.learners.econml_bridge import (
     ArmOutcome,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
 
-from promotions.errors import InputError
-from promotions.inference import Z_95
+from promotions.base.errors import InputError
+from promotions.inference.clusters import Z_95
 from promotions.learners import cross_fit, make_learner
 from promotions.learners.ensemble import METHODS, stack
 

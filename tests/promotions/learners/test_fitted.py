@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from promotions.binned import Binned
-from promotions.booster_files import FILE
-from promotions.boosting import Boosting
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.boosting.binned import Binned
+from promotions.boosting.files import FILE
+from promotions.boosting.settings import Boosting
 from promotions.learners.fitted import Blend, LinearEffect, Part, TreeSum, load_effect, weigh
 
 MODEL = Boosting(trees=20, leaves=5, min_leaf=20)

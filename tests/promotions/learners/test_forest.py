@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.learners.causal_forest import CausalForest
 from promotions.learners.fitted import load_effect
 from promotions.learners.forest import HonestCausalForest, _not_negative

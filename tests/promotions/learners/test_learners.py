@@ -6,13 +6,13 @@ import lightgbm
 import numpy as np
 import pytest
 
-from promotions.binned import Binned
-from promotions.boosting import Boosting, make_regressor
-from promotions.errors import InputError
+from promotions.base.errors import InputError
+from promotions.boosting.binned import Binned
+from promotions.boosting.settings import Boosting, make_regressor
 from promotions.learners import LEARNERS, Training, count_fits, cross_fit, make_learner
 from promotions.learners.fitted import Blend, TreeSum, load_effect
 from promotions.nuisances import cross_fit_outcomes
-from promotions.propensity import estimate_propensity
+from promotions.soundness.propensity import estimate_propensity
 
 SMALL = {
     "trees": 40,

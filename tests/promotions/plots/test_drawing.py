@@ -5,8 +5,9 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from promotions.plots import affected, png_bytes
 from promotions.plots.drawing import Drawing
+from promotions.plots.evaluation.heterogeneity import affected
+from promotions.plots.style import png_bytes
 
 COLUMNS = ["feature", "most_affected", "least_affected", "difference", "ci_low", "ci_high", "standardised_difference"]
 FRAMES = {

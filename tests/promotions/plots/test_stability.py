@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from promotions.plots.stability import winners
-from tests.promotions.plots.pictures import assert_whole_and_repeatable, words
+from tests.support.pictures import assert_whole_and_repeatable, words
 
 RATIOS = ["1/60", "1/40", "1/20"]
 

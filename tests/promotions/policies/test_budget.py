@@ -7,28 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promotions.base.errors import InputError
 from promotions.economics import Economics
-from promotions.errors import InputError
 from promotions.policies.budget import Budget, within_budget
 from promotions.policies.threshold import threshold
+from tests.support.drawn_gains import draw_gains, names
 
 SEEDS = st.integers(0, 2**32 - 1)
 GRID = np.linspace(0, 1, 11)
 
 
-def names(n):
-    return np.array([f"c{number}" for number in range(n)])
-
-
-def draw_customers(seed, n=40):
-    """Gains and costs of few values, so that ties are the rule."""
-    rng = np.random.default_rng(seed)
-    return rng.integers(-2, 5, n) / 2, rng.integers(0, 4, n) / 10, names(n)
-
-
 @given(SEEDS, st.floats(0, 6))
 def test_the_budget_is_kept_nobody_loses_and_nobody_is_left_out_who_fits(seed, money):
-    gain, cost, ids = draw_customers(seed)
+    gain, cost, ids = draw_gains(seed)
     treat = within_budget(gain, cost, ids, money=money)
     left = money - cost[treat].sum()
     assert left >= -1e-9 * money
@@ -38,7 +29,7 @@ def test_the_budget_is_kept_nobody_loses_and_nobody_is_left_out_who_fits(seed, m
 
 @given(SEEDS, st.sampled_from(["share", "money"]), st.floats(0, 1))
 def test_permuting_rows_changes_nobodys_decision(seed, unit, budget):
-    gain, cost, ids = draw_customers(seed)
+    gain, cost, ids = draw_gains(seed)
     order = np.random.default_rng(seed).permutation(len(gain))
     before = within_budget(gain, cost, ids, **{unit: budget})
     np.testing.assert_array_equal(within_budget(gain[order], cost[order], ids[order], **{unit: budget}), before[order])
@@ -46,7 +37,7 @@ def test_permuting_rows_changes_nobodys_decision(seed, unit, budget):
 
 @given(SEEDS, st.integers(1, 25))
 def test_greedy_falls_short_of_the_optimum_by_less_than_the_largest_gain(seed, tenths):
-    gain, cost, ids = (column[:9] for column in draw_customers(seed))
+    gain, cost, ids = (column[:9] for column in draw_gains(seed))
     baskets = np.array(list(product([0, 1], repeat=9)))
     optimum = (baskets @ gain)[baskets @ cost <= tenths / 10 + 1e-9].max()
     earned = gain[within_budget(gain, cost, ids, money=tenths / 10)].sum()
@@ -61,7 +52,7 @@ def test_who_earns_most_per_money_comes_first_with_money_and_who_earns_most_with
 
 @given(SEEDS, st.integers(0, 40))
 def test_with_equal_costs_money_and_a_share_are_the_same_budget(seed, customers):
-    gain, _, ids = draw_customers(seed)
+    gain, _, ids = draw_gains(seed)
     treat = within_budget(gain, 0.1, ids, money=0.1 * customers)
     np.testing.assert_array_equal(treat, within_budget(gain, 0.1, ids, share=customers / 40))
     # Neither one customer more nor one fewer, though tenths and fortieths do not sum exactly.

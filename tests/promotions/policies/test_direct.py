@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from promotions.base.errors import InputError
 from promotions.economics import Economics
-from promotions.errors import InputError
 from promotions.policies import Audience, decide
 from promotions.policies.direct import DirectRules
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.policies.groups import GroupPolicy, fit_groups
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from promotions.base.errors import InputError
 from promotions.economics import Economics
-from promotions.errors import InputError
 from promotions.policies import Audience, decide, fit_rules
 from promotions.policies.budget import Budget
 from promotions.policies.direct import DirectRules

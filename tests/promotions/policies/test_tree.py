@@ -9,7 +9,7 @@ from econml.policy import PolicyTree as GreedyTree
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.policies.tree import Leaf, PolicyTree, Split, fit_policy_tree
 
 NAN = math.nan

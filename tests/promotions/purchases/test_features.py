@@ -12,10 +12,10 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from benchmarks.pandas_features import STUDY_FEATURES, read_folder, study_features
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.purchases import Features, Settings, customer_features, find_file
 from promotions.purchases.features import CLIENTS, PRODUCTS, PURCHASES
-from raw_layout import Layout, needs_x5, real_histories, small_layout, write_layout
+from tests.support.raw_layout import Layout, needs_x5, real_histories, small_layout, write_layout
 
 CAMPAIGN = datetime(2019, 3, 19)
 DICTIONARY = Path(__file__).parents[3] / "data" / "dictionary.csv"

@@ -7,7 +7,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.purchases.raw import find_file, reading
 
 TYPES = {"id": "VARCHAR", "bought_at": "TIMESTAMP_S", "paid": "DECIMAL(18, 4)"}

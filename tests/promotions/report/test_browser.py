@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from promotions.report import render
-from report_facts import a_run, hostile, observed, png
+from tests.support.report_facts import a_run, hostile, observed, png
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (dependency group dev)")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -7,7 +7,7 @@ import pytest
 from promotions.report import certainty, observational, policies, provenance
 from promotions.report.blocks import Figure, Row, Table, in_words
 from promotions.report.page import render, sections
-from report_facts import a_run, observed
+from tests.support.report_facts import a_run, observed
 
 
 def plainly(text):

@@ -11,7 +11,7 @@ import pytest
 from promotions.report import render
 from promotions.report.glossary import KEYS
 from promotions.report.page import asset, data_uri, kept_together, png_size
-from report_facts import HOSTILE, a_run, hostile, observed, png
+from tests.support.report_facts import HOSTILE, a_run, hostile, observed, png
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 LOADING = {"src", "srcset", "data", "poster", "action", "formaction", "background", "ping", "manifest"}

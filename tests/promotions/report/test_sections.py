@@ -5,13 +5,13 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.report import certainty, customers, decision, discounts, experiment, policies, provenance
 from promotions.report.blocks import Missing, Table, in_words
 from promotions.report.glossary import GLOSSARY, KEYS, term
 from promotions.report.page import sections
 from promotions.report.run import PICTURE_OF, REQUIRED_METRICS, REQUIRED_TABLES
-from report_facts import a_run, entry, lead, observed, params, tables, trial, with_headline
+from tests.support.report_facts import a_run, entry, lead, observed, params, tables, trial, with_headline
 
 
 def plainly(text):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promotions.encoding import fit_encoder
+from promotions.base.encoding import fit_encoder
 from promotions.scoring.drift import SOME, Drift, Profile, fit_profile
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.policies.budget import Budget, within_budget
 from promotions.scoring.listing import Allowance, Listing
 

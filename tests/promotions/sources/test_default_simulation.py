@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-import stage
+from pipeline import stage
 from promotions.sources import Ingested, simulated
-from x5_facts import CONTROL_MARGINALS, CONTROL_RATE, EFFECT, TREATED_RATE
+from tests.support.x5_facts import CONTROL_MARGINALS, CONTROL_RATE, EFFECT, TREATED_RATE
 
 
 @pytest.fixture(scope="module")

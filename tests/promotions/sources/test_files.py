@@ -5,7 +5,7 @@ import gzip
 import pandas as pd
 import pytest
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.sources.files import read_frame, require_columns
 
 ROWS = pd.DataFrame({"id": [1, 2], "name": ["Zoë", None]})

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promotions.encoding import Encoder, fit_encoder
-from promotions.errors import InputError
+from promotions.base.encoding import Encoder, fit_encoder
+from promotions.base.errors import InputError
 from promotions.sources.new_customers import NewTable
 
 

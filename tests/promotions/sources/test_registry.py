@@ -2,7 +2,7 @@
 
 import pytest
 
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.sources import SOURCES, get_source
 
 

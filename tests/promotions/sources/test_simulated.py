@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.pandas_features import study_features
-from promotions.errors import InputError
+from promotions.base.errors import InputError
 from promotions.sources import simulated
 from promotions.sources.simulated import CAMPAIGN_DATE, response_probabilities
-from x5_facts import CONTROL_MARGINALS, CONTROL_RATE, EFFECT, TREATED_RATE
+from tests.support.x5_facts import CONTROL_MARGINALS, CONTROL_RATE, EFFECT, TREATED_RATE
 
 Floats = NDArray[np.float64]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from promotions.base.errors import InputError
 from promotions.customers import validate
-from promotions.errors import InputError
 from promotions.sources import table
 
 PARAMS = {

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from promotions.base.errors import InputError
 from promotions.customers import Customers, validate
-from promotions.errors import InputError
 from promotions.sources import Ingested, simulated, x5
-from raw_layout import Layout, small_layout, write_layout
+from tests.support.raw_layout import Layout, small_layout, write_layout
 
 PARAMS = {
     "campaign_date": "2019-03-19",

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from promotions.base.errors import InputError
+from promotions.base.validation import require_keys
 from promotions.customers import Customers
-from promotions.errors import InputError
 from promotions.purchases import RawFile
 from promotions.sources.ingested import Ingested
 from promotions.sources.simulated.catalogue import draw_catalogue
@@ -28,7 +29,6 @@ from promotions.sources.simulated.receipts import draw_rows, draw_visits, move_p
 from promotions.sources.simulated.shoppers import CAMPAIGN_DATE, STORES, clients_table, draw_traits
 from promotions.sources.simulated.truth import observed_features, response_probabilities
 from promotions.sources.x5 import KNOWN, assemble
-from promotions.validation import require_keys
 
 __all__ = ["CAMPAIGN_DATE", "load", "response_probabilities", "to_customers"]
 

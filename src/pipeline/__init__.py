@@ -1,0 +1,1 @@
+"""What the stage scripts share: parameters, reading and writing, joined tables, lists. No statistics."""

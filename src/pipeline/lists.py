@@ -1,0 +1,106 @@
+"""Lists of customers: new ones as they come, scored ones as they go."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from pipeline import stage
+from pipeline.dictionary import OF_PURCHASES
+from promotions.base.encoding import Encoder
+from promotions.base.errors import InputError
+from promotions.purchases import Settings
+from promotions.scoring.spreadsheet import as_text
+from promotions.sources.new_customers import ROWS, NewTable
+from promotions.sources.simulated import CAMPAIGN_DATE
+from promotions.sources.x5 import customers_to_score, moment_of, reading_settings
+
+__all__ = ["ROWS", "read_pieces", "require_table", "write"]
+
+OUT_SUFFIXES = (".csv", ".parquet")
+
+
+def read_pieces(path: str, encoder: Encoder, identifier: str | None, date: str | None) -> Iterator[pd.DataFrame]:
+    """New customers, some at a time: of a folder in the layout of X5, or of a table.
+
+    identifier: the column of ids; None: as in training.  date: the campaign's, where purchases are aggregated.
+    """
+    roles = stage.read_json("data/prepared/roles.json")
+    source, own = roles["source"], [role for role in ("cost", "revenue") if role in roles["roles"]]
+    if Path(path).is_dir():
+        if source not in OF_PURCHASES:
+            raise InputError(f"{path}: a folder, but the champion learned from a table; expected a CSV or Parquet file")
+        frame = customers_to_score(Path(path), _settings(source, date))
+        yield from (frame.iloc[start : start + ROWS] for start in range(0, len(frame), ROWS))
+        return
+    if date is not None:
+        raise InputError(
+            f"--campaign-date: {path} is a table, whose features are ready; expected a folder of raw files"
+        )
+    params = stage.section("data", "table") if source == "table" else {}
+    new = NewTable(Path(path), encoder, identifier)
+    header = new.header()
+    if identifier is None:
+        new = replace(new, identifier=_identifier(path, header, params.get("id", "customer_id")))
+    # What `prepare` wrote has the roles' own names.
+    named = {role: role if role in header else str(params.get(role, role)) for role in own}
+    yield from replace(new, own=named).pieces()
+
+
+def _identifier(path: str, header: list[str], in_training: str | None) -> str | None:
+    """The column of ids; None numbers the rows, as in training. Raises InputError."""
+    for name in (in_training, "customer_id", "client_id"):
+        if name in header:
+            return name
+    if in_training is None:
+        return None
+    raise InputError(
+        f"{path}: column {in_training!r} is missing; the file has {', '.join(map(repr, header))}; "
+        "name the column of ids by --id"
+    )
+
+
+def _settings(source: str, date: str | None) -> Settings:
+    reading: dict[str, Any] = {"campaign": CAMPAIGN_DATE}
+    if source == "x5":
+        reading = reading_settings(stage.section("data", "x5"))
+    if date is not None:
+        reading["campaign"] = moment_of(date, "--campaign-date")
+    memory = str(stage.params("data", "memory_limit"))
+    return Settings(memory=memory, threads=stage.threads(), **reading)
+
+
+def require_table(path: str) -> None:
+    """Raise InputError if what is to be written there is no table by its name, or its folder is not there."""
+    if not path.lower().endswith(OUT_SUFFIXES):
+        raise InputError(f"--out: {path!r} is no table known by its name; expected one of {', '.join(OUT_SUFFIXES)}")
+    if not Path(path).resolve().parent.is_dir():
+        raise InputError(f"--out: there is no folder {str(Path(path).parent)!r}; make it, or write elsewhere")
+
+
+def write(path: str, pieces: Iterable[pd.DataFrame]) -> int:
+    """Write scored customers, CSV or Parquet by the name's ending; in CSV no text is a formula: says how many were."""
+    marked = 0
+    with stage.replacing(path) as temporary:
+        writer: pq.ParquetWriter | pa_csv.CSVWriter | None = None
+        try:
+            for piece in pieces:
+                frame = piece
+                if path.lower().endswith(".csv"):
+                    ids, formulas = as_text(piece["customer_id"])
+                    frame = piece.assign(customer_id=ids, reason=as_text(piece["reason"])[0])
+                    marked += int(formulas.sum())
+                table = pa.Table.from_pandas(frame, preserve_index=False)
+                if writer is None:
+                    make = pa_csv.CSVWriter if path.lower().endswith(".csv") else pq.ParquetWriter
+                    writer = make(temporary, table.schema)
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+    return marked

@@ -1,0 +1,1 @@
+"""LightGBM as this project uses it: settings, bins, files, cross-fitting."""

@@ -1,0 +1,1 @@
+"""The effect before and after: difference in differences."""

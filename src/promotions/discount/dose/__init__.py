@@ -1,0 +1,1 @@
+"""How much discount for whom, and what that earns."""

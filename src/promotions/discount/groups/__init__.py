@@ -1,0 +1,1 @@
+"""Effects by groups of customers, and the rule that follows."""

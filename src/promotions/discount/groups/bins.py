@@ -1,0 +1,117 @@
+"""Bins of a column measured before the discount, and bands of the discount itself.
+
+Source: bins at quantiles as in Facure (2023), "Causal Inference in Python", ch. 6.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from promotions.base.encoding import as_numbers, is_number
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+
+MISSING, OTHER, NONE = "missing", "any other level", "none"
+
+
+@dataclass(frozen=True)
+class Bins:
+    """How the values of a column become bins 0 … K − 1, in ascending order or by name.
+
+    cuts: of a number; the bin of a value is the number of cuts below it, so a bin ends *at* its cut.  levels: of a
+    category, None for a number.  other, missing: whether there is a bin of all other levels, of missing values (the
+    last ones).  labels: (K,) what the bins are called.
+    """
+
+    cuts: tuple[float, ...]
+    levels: tuple[str, ...] | None
+    other: bool
+    missing: bool
+    labels: tuple[str, ...]
+
+    def place(self, column: "pd.Series[Any]") -> Codes:
+        """The bin of each value, (n,); −1 where there is none: missing, or a level that was not there."""
+        absent = len(self.labels) - 1 if self.missing else -1
+        if self.levels is None:
+            values = as_numbers(column)
+            return np.where(np.isnan(values), absent, np.searchsorted(self.cuts, values, side="left")).astype(np.intp)
+        pool = len(self.levels) if self.other else -1
+        code = {name: index for index, name in enumerate(self.levels)}
+        texts = column.astype("string")
+        found = [absent if pd.isna(text) else code.get(str(text), pool) for text in texts]
+        return np.array(found, dtype=np.intp)
+
+
+def fit_bins(column: "pd.Series[Any]", spec: int | Sequence[float], least: int) -> Bins:
+    """Bins of a column, of at least ``least`` customers each.
+
+    A number is cut at its quantiles k/K (as ``pandas.qcut``, equal values together), or at the ``spec`` that are given;
+    a bin that has too few customers joins the one below it, the first the one above. Of a category each level is a bin
+    and rare ones are one together. Too few missing values belong to no bin.
+
+    spec: number of bins K, or cuts; for a category it says nothing.
+    """
+    if not is_number(column):
+        counts = column.dropna().astype("string").value_counts()
+        levels = tuple(sorted(str(name) for name in counts.index if counts[name] >= least))
+        rare = int(sum(count for count in counts if count < least))
+        other, missing = rare >= least, int(column.isna().sum()) >= least
+        labels = (*levels, *((OTHER,) if other else ()), *((MISSING,) if missing else ()))
+        return Bins((), levels, other, missing, labels)
+    values = as_numbers(column)
+    known = np.sort(values[~np.isnan(values)])
+    if not len(known):
+        return Bins((), None, False, False, ())
+    wanted = np.quantile(known, np.arange(1, spec) / spec) if isinstance(spec, int) else np.asarray(spec, np.float64)
+    cuts: list[float] = []
+    for cut in np.unique(wanted):
+        below = int(np.searchsorted(known, cut, side="right"))
+        start = int(np.searchsorted(known, cuts[-1], side="right")) if cuts else 0
+        if below - start >= least and len(known) - below >= least:
+            cuts.append(float(cut))
+    missing = int(np.isnan(values).sum()) >= least
+    labels = (*_ranges(known, cuts), *((MISSING,) if missing else ()))
+    return Bins(tuple(cuts), None, False, missing, labels)
+
+
+def _ranges(known: Floats, cuts: Sequence[float]) -> list[str]:
+    """Names of the bins of a number: by the values in them if these are whole, else by the cuts."""
+    whole = bool((known == np.rint(known)).all())
+    parts = np.split(known, np.searchsorted(known, cuts, side="right"))
+    if len(parts) == 1:
+        return ["all"]
+    labels = []
+    for index, part in enumerate(parts):
+        low = _number(part[0]) if whole else _number(cuts[index - 1]) if index else ""
+        high = _number(part[-1]) if whole else _number(cuts[index]) if index < len(cuts) else ""
+        if index == 0:
+            labels.append(f"up to {high}")
+        elif index == len(cuts):
+            labels.append(f"{low} and more" if whole else f"above {low}")
+        else:
+            labels.append(low if low == high else f"{low} to {high}")
+    return labels
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def fit_bands(dose: Floats, spec: int | Sequence[float], least: int) -> Bins:
+    """Bins of the discount: ``none`` (0), and above it as ``fit_bins``."""
+    positive = pd.Series(dose[dose > 0])
+    above = fit_bins(positive, spec, least)
+    zero = int((dose == 0).sum()) >= least
+    known = np.sort(dose[dose > 0])
+    labels = _ranges(known, above.cuts)
+    if labels and labels[0].startswith("up to"):
+        end = known[known <= above.cuts[0]][-1]
+        labels[0] = _number(known[0]) if known[0] == end else f"{_number(known[0])} to {_number(end)}"
+    return Bins(
+        (0.0, *above.cuts) if zero else above.cuts, None, False, False, ((NONE,) if zero else ()) + tuple(labels)
+    )

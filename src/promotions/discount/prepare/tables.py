@@ -1,0 +1,276 @@
+"""Four tables of discounts, from a file's bytes to typed columns: money, numbers, categories, and what is missing."""
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from promotions.base.errors import InputError
+from promotions.discount.money import parse_numbers
+
+ROLES = ("observational", "randomised", "cutoff", "panel")
+CUSTOMER_ROLES = ("observational", "randomised", "cutoff")
+MONEY = ("sales", "discount", "profit")
+# Made by the company before the campaign, and only for the customers of its own log.
+PREDICTIONS = ("sales_prediction", "sales_prediction_bins")
+# Categories even where they are coded as numbers.
+CATEGORIES = ("gender", "cust_state")
+SEPARATORS = (",", ";", "\t")
+# A column is one of numbers with slips if no more than this share of it cannot be read as a number.
+SLIPS = 0.1
+# A text column in which most values occur once names customers; it does not describe them.
+IDENTIFIER_SHARE = 0.5
+IDENTIFIER_ROWS = 100
+
+
+def read_table(content: bytes, name: str) -> pd.DataFrame:
+    """The table in a file, every cell as text (missing: <NA>), for ``typed_tables`` to make sense of.
+
+    content: the file's bytes: text separated by comma, semicolon or tab, in UTF-8 (with or without a mark), UTF-16
+    (with one) or Windows' Western encoding, plain or gzip; or Parquet.  name: how errors call the file.
+    Raises InputError if there is no header and one row at least, or if the columns' names are not unique.
+    """
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as problem:
+            raise InputError(f"{name}: cannot be unpacked ({problem}); pack the file anew") from None
+    if content[:4] == b"PAR1":
+        frame = _read_parquet(content, name)
+    else:
+        text = _decode(content, name)
+        header = text.lstrip("\n").partition("\n")[0]
+        if not header.strip():
+            raise InputError(f"{name}: the file is empty; expected a header line and one row a customer")
+        separator = separator_of(header)
+        doubled = _doubled(next(csv.reader([header], delimiter=separator)))
+        if doubled:
+            raise InputError(f"{name}: column {doubled!r} stands twice in the header; rename one of them")
+        try:
+            frame = pd.read_csv(io.StringIO(text), sep=separator, dtype="string", skipinitialspace=True)
+        except (ValueError, csv.Error) as problem:
+            reason = str(problem).strip().splitlines()[-1]
+            raise InputError(f"{name}: cannot be read as a table ({reason}); correct that line") from None
+        if not isinstance(frame.index, pd.RangeIndex):
+            # pandas takes what stands before the first column for the rows' names.
+            raise InputError(
+                f"{name}: rows have more values than the header has columns ({len(frame.columns)}); put sums such as "
+                "1,234.56 in quotes, or separate by semicolons"
+            )
+    if frame.empty:
+        raise InputError(f"{name}: the file has a header and no rows; expected one row a customer")
+    return frame.rename(columns=lambda column: str(column).strip())
+
+
+def separator_of(header: str) -> str:
+    """The one of comma, semicolon and tab that a header line has most of; the comma where it has none."""
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    return max(SEPARATORS, key=unquoted.count)
+
+
+def require_excluded(exclude: object, raw: Mapping[str, pd.DataFrame]) -> list[str]:
+    """``discount.exclude``: columns of the tables, none of them money. InputError otherwise."""
+    key = "discount.exclude"
+    if not isinstance(exclude, list) or not all(isinstance(name, str) for name in exclude):
+        raise InputError(f"{key}: expected a list of columns, got {exclude!r}; write [] for none")
+    known = dict.fromkeys(str(column) for frame in raw.values() for column in frame)
+    for name in exclude:
+        if name in MONEY:
+            raise InputError(f"{key}: {name!r} is what the analysis is about; take it out of the list")
+        if name not in known:
+            raise InputError(f"{key}: no table has a column {name!r}; there is {', '.join(map(repr, known))}")
+    return list(dict.fromkeys(exclude))
+
+
+def typed_tables(
+    raw: Mapping[str, pd.DataFrame], running: str, names: Mapping[str, str], exclude: Iterable[str] = ()
+) -> dict[str, pd.DataFrame]:
+    """The tables that are there, typed, and for each of the others its three money columns without rows.
+
+    ``row`` (int64) is the position in the file, from 0. Money, the running variable and the month are float64 without
+    gaps; numbers float64 with NaN; categories pandas strings with <NA>: text, and ``gender`` and ``cust_state`` however
+    they are coded (1.0 becomes "1"). A column that is text in one table is a category in all.
+
+    raw: by role, as ``read_table`` or a simulation gives them.  running: the cut-off's running variable.  names: by
+    role, how errors call the file.  exclude: columns that need not be readable.
+    Raises InputError naming file, column, row and value if there is no table at all, a required column is absent (all:
+    discount, sales, profit; panel: month; cutoff: the running variable), a cell of it is empty, or one that has to be a
+    number is none (a column is taken for text if more than a tenth of it is).
+    """
+    if not raw:
+        raise InputError(
+            f"none of the four tables is given; name at least one of {', '.join(ROLES)} under discount.files"
+        )
+    required = {role: [*MONEY, *{"panel": ["month"], "cutoff": [running]}.get(role, [])] for role in raw}
+    for role, frame in raw.items():
+        absent = [column for column in required[role] if column not in frame]
+        if absent:
+            raise InputError(
+                f"{names[role]}: column {', '.join(map(repr, absent))} is missing; the file has "
+                f"{', '.join(map(repr, frame.columns))}"
+            )
+    texts = {*CATEGORIES, *exclude} - {running, "month"}
+    for role, frame in raw.items():
+        texts |= {str(column) for column in frame if column not in required[role] and _is_text(frame[column])}
+    typed = {role: _typed(raw[role], required[role], texts, names[role]) for role in ROLES if role in raw}
+    return {role: typed.get(role, empty_table()) for role in ROLES}
+
+
+def empty_table() -> pd.DataFrame:
+    """What stands for a table that the user does not have."""
+    return pd.DataFrame({name: pd.Series(dtype=np.float64) for name in MONEY}).assign(row=pd.Series(dtype=np.int64))[
+        ["row", *MONEY]
+    ]
+
+
+def usable_features(tables: Mapping[str, pd.DataFrame], barred: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """Columns that may describe customers, in the file's order, and what was left out with the reason.
+
+    Features are the columns of the customer tables that are there (of the panel, if it alone is) but money, row, month,
+    the company's predictions and what is barred. Left out is a column that one of these tables lacks (what the
+    randomised one lacks could not be tested either), and one that in any of them is empty, constant, without a name, or
+    text of which most values occur once: it names customers, it does not describe them.
+    """
+    present = [tables[role] for role in CUSTOMER_ROLES if len(tables[role])] or [tables["panel"]]
+    skipped = {*MONEY, *PREDICTIONS, *barred, "row", "month"}
+    features, left_out = [], {}
+    for name in dict.fromkeys(str(column) for table in present for column in table):
+        if name in skipped:
+            continue
+        if not all(name in table for table in present):
+            left_out[name] = "not in every table"
+            continue
+        reason = next((why for table in present if (why := _unfit(table[name]))), None)
+        if reason:
+            left_out[name] = reason
+        else:
+            features.append(name)
+    return features, left_out
+
+
+def predictions(tables: Mapping[str, pd.DataFrame], barred: Iterable[str]) -> list[str]:
+    """The company's own predictions: columns of its log that describe customers there and nowhere else."""
+    return [name for name in PREDICTIONS if name in tables["observational"] and name not in set(barred)]
+
+
+def missing_cells(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, int]]:
+    """Empty cells of each table that has rows: all of them (``cells``), and those of each column that has some."""
+    found = {}
+    for role, table in tables.items():
+        if len(table):
+            counts = table.isna().sum()
+            by_column = {str(name): int(count) for name, count in counts.items() if count}
+            found[role] = {"cells": int(counts.sum()), **by_column}
+    return found
+
+
+def rows_text(rows: Mapping[str, int]) -> str:
+    """Rows of each table in words."""
+    there = [f"{count:,} {role}" for role, count in rows.items() if count]
+    absent = [role for role, count in rows.items() if not count]
+    return f"rows: {', '.join(there)}" + (f" (no {' and no '.join(absent)} table)" if absent else "")
+
+
+def _decode(content: bytes, name: str) -> str:
+    marked = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text.replace("\r\n", "\n").replace("\r", "\n")
+    raise InputError(f"{name}: the file is no text in UTF-8, UTF-16 or Windows-1252; save it as CSV in UTF-8")
+
+
+def _read_parquet(content: bytes, name: str) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(io.BytesIO(content))
+    except (ValueError, OSError) as problem:
+        raise InputError(f"{name}: cannot be read as Parquet ({str(problem).splitlines()[0]})") from None
+    return frame
+
+
+def _doubled(columns: list[str]) -> str | None:
+    seen: set[str] = set()
+    for column in (each.strip() for each in columns):
+        if column and column in seen:
+            return column
+        seen.add(column)
+    return None
+
+
+def _is_text(column: "pd.Series[Any]") -> bool:
+    """Whether a column holds text: more of its values than slips can explain are no numbers."""
+    if pd.api.types.is_numeric_dtype(column):
+        return False
+    known = column.dropna()
+    return len(known) > 0 and bool(np.isnan(_numbers(known)).mean() > SLIPS)
+
+
+def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
+    """Cells as numbers; NaN where a cell is missing or none."""
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    text = column.astype("string")
+    plain = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if np.isnan(plain).sum() == text.isna().sum():
+        return plain
+    codes, distinct = pd.factorize(text)
+    return np.append(parse_numbers(distinct), np.nan)[codes]
+
+
+def _typed(raw: pd.DataFrame, required: list[str], texts: set[str], name: str) -> pd.DataFrame:
+    columns: dict[str, Any] = {"row": np.arange(len(raw), dtype=np.int64)}
+    for column in map(str, raw.columns):
+        if column == "row":
+            raise InputError(f"{name}: a column is called 'row', which is the position in the file here; rename it")
+        if column in required or column not in texts:
+            columns[column] = _number_column(raw[column], column, name, required=column in required)
+        else:
+            columns[column] = _category_column(raw[column])
+    return pd.DataFrame(columns)
+
+
+def _number_column(column: "pd.Series[Any]", label: str, name: str, *, required: bool) -> Any:
+    values = _numbers(column)
+    missing = column.isna().to_numpy()
+    wrong = np.flatnonzero(~np.isfinite(values) & (~missing | required))
+    if len(wrong):
+        first = int(wrong[0])
+        others = f" (and {len(wrong) - 1:,} more)" if len(wrong) > 1 else ""
+        if missing[first]:
+            problem = "is empty; expected a number: fill it in or delete the row"
+        else:
+            problem = f"is {str(column.iloc[first])!r}; expected a number or a sum of money such as US$ 125.0"
+            problem += "" if required else ", or list the column in discount.exclude"
+        raise InputError(f"{name}: column {label!r}, row {first + 1} below the header{others} {problem}")
+    return values
+
+
+def _category_column(column: "pd.Series[Any]") -> "pd.Series[str]":
+    """Levels as text; a code that is a whole number loses its decimals, so that 1.0 and 1 are one level."""
+    text = column.astype("string").str.strip()
+    return text.mask(text == "").str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True).reset_index(drop=True)
+
+
+def _unfit(column: "pd.Series[Any]") -> str | None:
+    """Why a column cannot describe customers, or None."""
+    if str(column.name).startswith("Unnamed: "):
+        return "no name in the header"
+    distinct = column.nunique()
+    if distinct == 0:
+        return "empty"
+    if distinct == 1 and not column.isna().any():
+        return "constant"
+    is_text = not pd.api.types.is_numeric_dtype(column)
+    if is_text and len(column) >= IDENTIFIER_ROWS and distinct > IDENTIFIER_SHARE * len(column):
+        return "identifier: most values occur once"
+    return None

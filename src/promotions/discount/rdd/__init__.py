@@ -1,0 +1,1 @@
+"""The effect at a cut-off: regression discontinuity."""

@@ -1,0 +1,1 @@
+"""How the sales of each customer respond to the size of a discount."""

@@ -1,0 +1,73 @@
+"""An estimated number with its interval: as metrics have it, as a test has it, and as a sum over customers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from promotions.inference.clusters import Z_95, clustered_error, one_sided_p_value
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval."""
+
+    value: float
+    ci_low: float
+    ci_high: float
+
+    def named(self, name: str) -> dict[str, float]:
+        """``{name, name_ci_low, name_ci_high}``, as metrics files have it."""
+        return {name: self.value, f"{name}_ci_low": self.ci_low, f"{name}_ci_high": self.ci_high}
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """An estimate that is the truth plus Σ_i ψ_i but for what vanishes faster than 1/√n. influence: (n,) ψ, E ψ = 0."""
+
+    value: float
+    influence: NDArray[np.float64]
+
+    def error(self, clusters: NDArray[np.intp]) -> float:
+        """Cluster-robust standard error."""
+        return clustered_error(self.influence, clusters)
+
+    def estimate(self, clusters: NDArray[np.intp]) -> Estimate:
+        """With its normal 95 % interval."""
+        error = self.error(clusters)
+        return Estimate(self.value, self.value - Z_95 * error, self.value + Z_95 * error)
+
+    def p_value(self, clusters: NDArray[np.intp]) -> float:
+        """One-sided: H₀ truth ≤ 0 against > 0. Near 1 for what is clearly below 0."""
+        return one_sided_p_value(self.value, self.error(clusters))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An estimate, its standard error, its 95 % interval and the two-sided p-value of no effect."""
+
+    estimate: float
+    error: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+
+    @classmethod
+    def student(cls, estimate: float, error: float, freedom: float = np.inf) -> "Effect":
+        """Estimate ± t·error, t the 97.5 % point of Student's distribution (the normal one if ``freedom`` is inf)."""
+        margin = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * error
+        p_value = float(2 * stats.t.sf(abs(estimate) / error, freedom)) if error > 0 else float(estimate == 0)
+        return cls(float(estimate), float(error), float(estimate - margin), float(estimate + margin), p_value)
+
+    def to_dict(self) -> dict[str, float]:
+        """estimate, error, ci_low, ci_high, p_value."""
+        return {
+            "estimate": self.estimate,
+            "error": self.error,
+            "ci_low": self.ci_low,
+            "ci_high": self.ci_high,
+            "p_value": self.p_value,
+        }

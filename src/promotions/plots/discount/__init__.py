@@ -1,0 +1,1 @@
+"""The figures of the discounts, one module a stage."""
