@@ -2,7 +2,7 @@
 
 reads   data/prepared/customers.parquet, data/split/, models/encoder.json, data/nuisance.parquet, models/nuisance/
 writes  data/cate/<learner>.parquet (customer_id, cate, round; out-of-fold for those who train in that round),
-        data/cate/<learner>.json (fit time), models/<learner>/ (of the last round, as text)
+        data/cate/<learner>.json (fit time), models/learners/<learner>/ (of the last round, as text)
 """
 
 import time
@@ -58,9 +58,9 @@ def main(learner: str) -> None:
     seconds = time.perf_counter() - started
 
     stage.write_parquet(f"data/cate/{learner}.parquet", pd.concat(effects, ignore_index=True))
-    # Not an output of the stage: a fit time differs from run to run, and dvc.lock should not.
+    # Not an output of the stage, and ignored by DVC: a fit time differs from run to run, and dvc.lock should not.
     stage.write_json(f"data/cate/{learner}.json", {"learner": learner, "fit_seconds": round(seconds, 2)})
-    with stage.replacing_folder(f"models/{learner}") as temporary:
+    with stage.replacing_folder(f"models/learners/{learner}") as temporary:
         fitted.save(temporary)
     low, high = np.quantile(predicted, [0.05, 0.95])
     stage.say(

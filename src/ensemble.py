@@ -1,8 +1,8 @@
-"""Weigh the learners of the effect against each other, and mix their effects.
+"""Gather the effects of all learners in one table, weigh the learners against each other, and mix their effects.
 
-reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/, data/split/
-writes  data/cate/ensemble.parquet (customer_id, cate, round), models/ensemble/ and metrics/ensemble.json (weights
-        of the last round)
+reads   data/cate/<learner>.parquet of the learners in params.yaml, data/nuisance.parquet, data/prepared/, data/split/
+writes  data/effects.parquet (customer_id, round, a column a learner, ensemble), models/ensemble/ and
+        metrics/ensemble.json (weights of the last round)
 """
 
 import numpy as np
@@ -20,31 +20,25 @@ def main() -> None:
     customers = stage.read_parquet("data/prepared/customers.parquet")
     ids, names = customers["customer_id"], stage.learners()
     clusters = codes_of_clusters(customers)
-    effects = []
+    tables = []
     for each in rounds_of(read_split(ids)):
+        rows = np.flatnonzero(each.train | each.target)
+        effects = pd.DataFrame({"customer_id": ids[rows], "round": each.number})
+        for name in names:
+            learned = read_round(f"data/cate/{name}.parquet", each.number, ids[rows])
+            effects[name] = learned["cate"].to_numpy()
         mu = read_round("data/nuisance.parquet", each.number, ids[each.train])
-        of_train, of_target = (
-            pd.DataFrame(
-                {
-                    name: read_round(f"data/cate/{name}.parquet", each.number, ids[rows])["cate"].to_numpy()
-                    for name in names
-                },
-                index=np.flatnonzero(rows),
-            )
-            for rows in (each.train, each.target)
-        )
         mixture = stack(
-            of_train.to_numpy(),
+            effects.loc[each.train[rows], names].to_numpy(),
             scores_with(customers[each.train], mu).effect,
             clusters[each.train],
             names,
             method=stage.params("ensemble", "method"),
         )
-        table = pd.concat([of_train, of_target]).sort_index()
-        cate = mixture.predict({str(name): column.to_numpy() for name, column in table.items()})
-        effects.append(pd.DataFrame({"customer_id": ids[table.index], "cate": cate, "round": each.number}))
+        effects[ENSEMBLE] = mixture.predict({name: effects[name].to_numpy() for name in names})
+        tables.append(effects)
 
-    stage.write_parquet(f"data/cate/{ENSEMBLE}.parquet", pd.concat(effects, ignore_index=True))
+    stage.write_parquet("data/effects.parquet", pd.concat(tables, ignore_index=True))
     with stage.replacing_folder(f"models/{ENSEMBLE}") as folder:
         mixture.save(folder)
     label = stage.label_of_roles()

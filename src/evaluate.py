@@ -1,14 +1,12 @@
 """Choose the champion on select, and report on final what every policy earns and how well every learner ranks.
 
-reads   data/scores.parquet, data/policy/decisions.parquet, data/cate/<learner>.parquet, data/nuisance.parquet,
-        data/prepared/, data/truth/customers.parquet, models/encoder.json, data/explanations/<learner>/
-writes  metrics/{headline,policies,learners,explain}.json, plots/*.csv and plots/*.png,
-        data/champion_learner.json (whose effects are shown)
+reads   data/scores.parquet, data/policy/decisions.parquet, data/effects.parquet, data/nuisance.parquet, data/prepared/,
+        data/truth/customers.parquet, models/encoder.json, data/explanations/<learner>/
+writes  metrics/{headline,policies,learners,explain}.json, plots/*.csv and plots/*.png
 """
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline import stage
-from pipeline.tables import aligned, codes_of_clusters, read_for, read_unseen
+from pipeline.tables import EFFECTS, aligned, codes_of_clusters, effect_names, read_for, read_unseen
 from promotions.base.encoding import Encoder
 from promotions.base.names import ENSEMBLE
 from promotions.economics import Economics
@@ -71,10 +69,8 @@ def evaluate(drawing: Drawing) -> None:
     )
     procedure = values.pop(PROCEDURE)
     treat = decisions.loc[in_final, PROCEDURE].to_numpy(dtype=bool)
-    cates = {
-        name: read_unseen(f"data/cate/{name}.parquet", scored[in_final])["cate"].to_numpy()
-        for name in (*stage.learners(), ENSEMBLE)
-    }
+    effects = read_unseen(EFFECTS, scored[in_final])
+    cates = {name: effects[name].to_numpy() for name in effect_names()}
     policies = {name: policy_metrics(value) for name, value in values.items()}
     # The most that ranking can gain, where the truth is known.
     oracle = {"oracle": customers.truth.effect} if customers.truth is not None else {}
@@ -87,12 +83,14 @@ def evaluate(drawing: Drawing) -> None:
     tables["affected"] = who_is_affected(customers, cates[shown], frame[in_final])
     simulated = label["simulated"]
     pictures = pictures_of_evaluation(tables, ratio=customers.economics.ratio, shown=shown, simulated=simulated)
-    pictures |= explained(shown, frame[in_final])
+    explanation = f"data/explanations/{shown}"
+    pictures |= pictures_of_explanation(explanation, frame[in_final])
 
     stage.write_json("metrics/headline.json", {**label, **summary})
-    stage.write_json("data/champion_learner.json", {"learner": shown})
-    stage.write_json("metrics/policies.json", {**label, **policies})
-    stage.write_json("metrics/learners.json", {**label, **learners})
+    stage.write_json("metrics/policies.json", {**label, "policies": policies})
+    stage.write_json("metrics/learners.json", {**label, "learners": learners})
+    stage.write_bytes("metrics/explain.json", stage.read_bytes(f"{explanation}/explain.json"))
+    stage.write_bytes("plots/explain.csv", stage.read_bytes(f"{explanation}/explain.csv"))
     for name, table in tables.items():
         stage.write_csv(f"plots/{name}.csv", table.assign(simulated=simulated))
     for name, picture in drawing.png(pictures).items():
@@ -126,22 +124,19 @@ def who_is_affected(customers: Reporting, cate: NDArray[np.float64], frame: pd.D
     )
 
 
-def explained(learner: str, frame: pd.DataFrame) -> "dict[str, Callable[[], Figure]]":
-    """Publish what a learner's effects depend on, which `explain` has found out; what draws its pictures, by name.
+def pictures_of_explanation(folder: str, frame: pd.DataFrame) -> "dict[str, Callable[[], Figure]]":
+    """What draws the pictures of an explanation that `explain` left in ``folder``, by name.
 
     frame: of final, among whom are those who were explained.
     """
-    folder = f"data/explanations/{learner}"
-    for path in ("metrics/explain.json", "plots/explain.csv"):
-        stage.write_bytes(path, stage.read_bytes(f"{folder}/{Path(path).name}"))
-    found, contributions = stage.read_json(f"{folder}/explain.json"), stage.read_parquet(f"{folder}/shown.parquet")
+    explained, contributions = stage.read_json(f"{folder}/explain.json"), stage.read_parquet(f"{folder}/shown.parquet")
     customers = aligned(frame, contributions.pop("customer_id"), "data/prepared/customers.parquet")
     customers = customers[list(contributions)]
-    told = {name: found[name] for name in ("learner", "method", "fidelity", "simulated")}
+    label = {name: explained[name] for name in ("learner", "method", "fidelity", "simulated")}
     # A feature may be called NA.
-    table = pd.read_csv("plots/explain.csv", keep_default_na=False)
+    table = pd.read_csv(f"{folder}/explain.csv", keep_default_na=False)
     drawn = {"explain": beeswarm, "dependence": dependence}
-    return {name: partial(draw, contributions, customers, table, **told) for name, draw in drawn.items()}
+    return {name: partial(draw, contributions, customers, table, **label) for name, draw in drawn.items()}
 
 
 def read_truth(ids: "pd.Series[str]") -> Truth | None:

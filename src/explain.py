@@ -1,6 +1,6 @@
 """Explain each learner's effects: which features they use, and how they move with each.
 
-reads   models/<learner>/, metrics/ensemble.json, data/cate/<learner>.parquet, data/prepared/, data/split/,
+reads   models/learners/<learner>/, metrics/ensemble.json, data/effects.parquet, data/prepared/, data/split/,
         models/encoder.json, data/dictionary.csv
 writes  data/explanations/<learner>/: contributions.parquet (customer_id, contribution of each feature), shown.parquet
         (of the most telling, with those that are alike), explain.json, explain.csv; evaluate shows the champion's
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from pipeline import stage
 from pipeline.dictionary import read_meanings
-from pipeline.tables import read_round, read_split, rounds_of
+from pipeline.tables import EFFECTS, effect_names, read_round, read_split, rounds_of
 from promotions import explanation
 from promotions.base.encoding import Encoder
 from promotions.base.errors import InputError
@@ -55,10 +55,8 @@ def main() -> None:
 
     encoder = Encoder.from_json(stage.read_json("models/encoder.json"))
     matrix = encoder.transform(unseen)
-    effects = {
-        name: read_round(f"data/cate/{name}.parquet", last.number, unseen["customer_id"])["cate"].to_numpy()
-        for name in (*stage.learners(), ENSEMBLE)
-    }
+    table = read_round(EFFECTS, last.number, unseen["customer_id"])
+    effects = {name: table[name].to_numpy() for name in effect_names()}
     formulas = read_formulas(effects, matrix)
     frame = unseen[final].reset_index(drop=True)
     label = stage.label_of_roles()
@@ -95,11 +93,11 @@ def read_formulas(effects: Mapping[str, NDArray[np.float64]], matrix: NDArray[np
     """The effects that were saved as formulas. Raises InputError where one does not give its effects, (n,)."""
     found: dict[str, Effect] = {}
     for name, effect in effects.items():
-        folder = Path("models", name)
+        folder = Path("models", "learners", name)
         if name != ENSEMBLE and (folder / FILE).is_file():
             formula = load_effect(folder)
             if not np.allclose(formula.predict(matrix), effect, rtol=0, atol=1e-6 * effect.std() + 1e-12):
-                raise InputError(f"{folder} does not give the effects of data/cate/{name}.parquet: run `dvc repro`")
+                raise InputError(f"{folder} does not give the effects of {name} in {EFFECTS}: run `dvc repro`")
             found[name] = formula
     return found
 

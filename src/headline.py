@@ -13,8 +13,8 @@ from pipeline import stage
 def main() -> None:
     """A small table for people; the numbers stand in metrics/."""
     experiment, headline = stage.read_json("metrics/experiment.json"), stage.read_json("metrics/headline.json")
-    policies = {name: row for name, row in stage.read_json("metrics/policies.json").items() if isinstance(row, dict)}
-    rules = {name: told for name, told in stage.read_json("metrics/rules.json").items() if "." in name}
+    policies = stage.read_json("metrics/policies.json")["policies"]
+    rules = stage.read_json("metrics/rules.json")["rules"]
     champion = headline["champion"]
     estimated = experiment.get("propensity") == "estimated"
     verdict = verdict_of(headline, estimated=estimated)

@@ -1,7 +1,6 @@
 """Turn each learner's effects and the costs into decisions.
 
-reads   data/cate/<learner>.parquet, data/nuisance.parquet, data/prepared/, data/split/,
-        models/encoder.json
+reads   data/effects.parquet, data/nuisance.parquet, data/prepared/, data/split/, models/encoder.json
 writes  data/policy/decisions.parquet: customers of select and final, one 0/1 column a policy
         models/policy/: the rules of the last round, for customers who come later (src/score.py)
         metrics/rules.json: in words, the rules that can be told (of the last round)
@@ -15,9 +14,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline import stage
-from pipeline.tables import codes_of_clusters, read_features, read_round, read_split, rounds_of, scores_with
+from pipeline.tables import (
+    EFFECTS,
+    codes_of_clusters,
+    effect_names,
+    read_features,
+    read_round,
+    read_split,
+    rounds_of,
+    scores_with,
+)
 from promotions.base.encoding import Encoder
-from promotions.base.names import ENSEMBLE
 from promotions.customers import feature_names
 from promotions.economics import Economics
 from promotions.policies import Audience, decide, fit_rules
@@ -38,7 +45,7 @@ def main() -> None:
     frame, features = read_features()
     ids = frame["customer_id"]
     split = read_split(ids)
-    rounds, names = rounds_of(split), [*stage.learners(), ENSEMBLE]
+    rounds, names = rounds_of(split), effect_names()
     encoder = Encoder.from_json(stage.read_json("models/encoder.json"))
     clusters = codes_of_clusters(frame)
 
@@ -56,13 +63,13 @@ def main() -> None:
             # Read once for both: in the customers' own order, nobody has to be looked up.
             known = ids[each.train | each.target]
             outcomes = read_round("data/nuisance.parquet", each.number, known)[["mu0", "mu1"]].to_numpy()
-            effects = {name: read_round(f"data/cate/{name}.parquet", each.number, known)["cate"] for name in names}
+            effects = read_round(EFFECTS, each.number, known)[names]
             training, targets = (rows[each.train | each.target] for rows in (each.train, each.target))
             train, new = (
                 audience(rows, outcomes[inside]) for rows, inside in ((each.train, training), (each.target, targets))
             )
             of_train, of_new = (
-                {name: effect.to_numpy()[inside] for name, effect in effects.items()} for inside in (training, targets)
+                {name: effects[name].to_numpy()[inside] for name in names} for inside in (training, targets)
             )
             scores = scores_with(frame[each.train], pd.DataFrame(train.outcomes, columns=["mu0", "mu1"]))
             profits = train.economics.profits(scores.dr)
@@ -80,7 +87,7 @@ def main() -> None:
     with stage.replacing_folder("models/policy") as folder:
         save_rules(folder, rules, economics)
     sentences = {name: rule.sentence for name, rule in told.items()}
-    stage.write_json("metrics/rules.json", {**stage.label_of_roles(), **sentences})
+    stage.write_json("metrics/rules.json", {**stage.label_of_roles(), "rules": sentences})
     stage.say(f"{decisions.shape[1]} policies for {len(decisions):,} customers at C/R = {economics.ratio:.4g}")
 
 

@@ -1,7 +1,7 @@
 """Apply the champion to new customers: whom to contact, why, and what to expect of it.
 
 reads   NEW: a table with the features (.csv, .csv.gz, .parquet), or a folder of raw files in the layout of X5;
-        models/, metrics/headline.json, data/champion_learner.json, data/prepared/roles.json
+        models/, metrics/headline.json, data/prepared/roles.json
 writes  --out: customer_id, cate (cate_low, cate_high: 95 %, if the learner has intervals), expected_profit (of
         contacting over not contacting), treat (0/1), reason; a row a customer, in the order of NEW (of ids, a folder)
 """
@@ -31,8 +31,7 @@ from promotions.scoring.scorer import Scorer
 def main(new: str, out: str, **asked: Any) -> None:
     """Piece by piece; a budget is shared out once all customers are known."""
     headline = stage.read_json("metrics/headline.json")
-    learner = stage.read_json("data/champion_learner.json")["learner"]
-    scorer = Scorer.load(Path("models"), headline["champion"], learner)
+    scorer = Scorer.load(Path("models"), headline["champion"], headline["learner"])
     allowance = Allowance.of(scorer.budget, asked["budget"], asked["max_share"])
     targets.require_table(out)
     introduce(headline, scorer)

@@ -1,7 +1,6 @@
 """The tables that several stages read, joined in the canonical order of customers."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,18 @@ from numpy.typing import NDArray
 from pipeline import stage
 from promotions.base.encoding import Encoder
 from promotions.base.errors import InputError
+from promotions.base.names import ENSEMBLE
 from promotions.base.splitting import PARTS, clusters_of
 from promotions.inference.clusters import cluster_codes
 from promotions.scores import Scores, make_scores
+
+# Every learner's effects of every customer, written by the stage `ensemble`: customer_id, round, a column a learner.
+EFFECTS = "data/effects.parquet"
+
+
+def effect_names() -> list[str]:
+    """The columns of ``EFFECTS`` that hold effects: the learners of params.yaml, and their mixture."""
+    return [*stage.learners(), ENSEMBLE]
 
 
 def read_features() -> tuple[pd.DataFrame, NDArray[np.float64]]:
@@ -75,23 +83,11 @@ def aligned(table: pd.DataFrame, customer_id: "pd.Series[str]", name: str) -> pd
     # As a rule they stand in that order already.
     if table["customer_id"].array.equals(customer_id.array):
         return table.reset_index(drop=True)
-    positions = _positions(table["customer_id"], customer_id)
+    positions = pd.Index(table["customer_id"]).get_indexer(pd.Index(customer_id))
     strangers = int((positions < 0).sum())
     if strangers:
         raise InputError(f"{name} lacks {strangers:,} of {len(customer_id):,} customers; run `dvc repro`")
     return table.iloc[positions].reset_index(drop=True)
-
-
-# The last look-up: one learner's table after the other has the same customers.
-_last: list[Any] = [None, None, None]
-
-
-def _positions(of_table: "pd.Series[str]", wanted: "pd.Series[str]") -> NDArray[np.intp]:
-    """Where the wanted customers stand in a table; −1 for those who do not."""
-    table, names = of_table.array, wanted.array
-    if _last[0] is None or not (_last[0].equals(table) and _last[1].equals(names)):
-        _last[:] = table, names, pd.Index(of_table).get_indexer(pd.Index(wanted))
-    return np.asarray(_last[2])
 
 
 def scores_with(customers: pd.DataFrame, mu: pd.DataFrame) -> Scores:

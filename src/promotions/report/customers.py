@@ -71,9 +71,7 @@ def rules(run: Run) -> list[Block]:
     """The tree and the groups, with what they earn."""
     items: list[Text] = []
     words: list[str] = []
-    for name, told in run.metrics["rules"].items():
-        if "." not in name:
-            continue
+    for name, told in run.rules.items():
         words.append(str(told))
         earned = run.policies.get(name)
         money = ""
@@ -149,7 +147,7 @@ def differ(run: Run) -> str:
 
 def metrics_of(run: Run, learner: str) -> Mapping[str, Any]:
     """An entry of metrics/learners.json."""
-    return dict(run.metrics["learners"][learner]) if learner in run.metrics["learners"] else {}
+    return dict(run.learners.get(learner, {}))
 
 
 def ranking(run: Run) -> Text:
@@ -207,7 +205,7 @@ def calibrated(run: Run) -> Text:
 
 def learners(run: Run) -> Table:
     """How well each learner ranks, the best first."""
-    entries = {name: entry for name, entry in run.metrics["learners"].items() if isinstance(entry, Mapping)}
+    entries = run.learners
     order = sorted(entries, key=lambda name: (-entries[name].get("autoc", float("-inf")), name))
     digits = max(decimals(entry.get("uplift_at_20", 0.0) for entry in entries.values()) - 1, 0)
     rows = []

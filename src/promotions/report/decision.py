@@ -167,7 +167,7 @@ def whom(run: Run) -> Text:
     """The champion's rule in words."""
     rule, _, learner = run.champion.partition(".")
     name = policy_name(run.champion)
-    told = run.metrics["rules"].get(run.champion)
+    told = run.rules.get(run.champion)
     start: tuple[str | Strong, ...] = (Strong("Whom. "),)
     if run.champion == EVERYBODY:
         return (*start, "Everybody on the list.")

@@ -153,7 +153,7 @@ def hidden(run: Run) -> list[Text]:
                 "with. What a contact does to customers like them is unknown.",
             )
         )
-    if "uplift_forest" in run.metrics["learners"]:
+    if "uplift_forest" in run.learners:
         items.append(
             "The uplift forest compares contacted customers with others as if lots had been drawn. Its rules are "
             "judged as all are, so they do not flatter, but expect little of them."

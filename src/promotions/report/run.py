@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from promotions.base.errors import InputError
-from promotions.base.names import ENSEMBLE
 
 # Without these there is nothing to report. The rest is told if it is there.
 REQUIRED_METRICS = ("experiment", "headline", "policies", "learners", "rules")
@@ -144,14 +143,22 @@ class Run:
     @property
     def shown(self) -> str:
         """The learner whose curves are drawn: the champion's; of a rule that asks no learner, the mixture of all."""
-        asked = self.champion.partition(".")[2]
-        learners = [name for name, entry in self.metrics["learners"].items() if isinstance(entry, Mapping)]
-        return asked if asked in learners else ENSEMBLE
+        return str(self.headline["learner"])
+
+    @property
+    def learners(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the learners' rankings are worth, by learner."""
+        return dict(self.metrics["learners"]["learners"])
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """The rules that can be told in a sentence, by policy."""
+        return dict(self.metrics["rules"]["rules"])
 
     @property
     def policies(self) -> dict[str, Mapping[str, Any]]:
         """The policies, the one that earned most first."""
-        rows = {name: row for name, row in self.metrics["policies"].items() if isinstance(row, Mapping)}
+        rows = self.metrics["policies"]["policies"]
         return dict(sorted(rows.items(), key=lambda item: (-item[1]["dr"], item[0])))
 
     @property

@@ -25,6 +25,8 @@ from promotions.policies.files import load_rule
 from promotions.policies.rules import Budgeted, Threshold
 
 Floats = NDArray[np.float64]
+# The folder of the learners among the models.
+LEARNERS = "learners"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Scorer:
         learner = rule.learner or learner
         mixture = Ensemble.load(models / ENSEMBLE) if learner == ENSEMBLE else None
         effects = {name: _effect(models, name) for name in (mixture.used if mixture else [learner])}
-        forest = models / learner / FOREST
+        forest = models / LEARNERS / learner / FOREST
         return cls(
             encoder,
             rule,
@@ -109,7 +111,7 @@ def _read(path: Path) -> Mapping[str, object]:
 
 
 def _effect(models: Path, learner: str) -> Effect:
-    folder = models / learner
+    folder = models / LEARNERS / learner
     if folder.is_dir() and not (folder / FILE).is_file():
         raise InputError(
             f"{folder} holds no formula of the effect: a learner with `backend: econml` cannot be applied to new "
