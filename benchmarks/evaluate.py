@@ -64,10 +64,7 @@ def write_inputs(folder: Path, customers: int) -> tuple[pd.DataFrame, Scores, pd
         "data/policy/decisions.parquet": pd.concat([ids.rename("customer_id"), decisions], axis=1),
         "data/nuisance.parquet": pd.DataFrame({"customer_id": ids, "round": 1, "mu0": mu[:, 0], "mu1": mu[:, 1]}),
         "data/truth/customers.parquet": pd.DataFrame({"customer_id": ids, "mu0": means[:, 0], "tau": effect}),
-        **{
-            f"data/cate/{name}.parquet": pd.DataFrame({"round": 1, "customer_id": ids, "cate": cate})
-            for name, cate in effects.items()
-        },
+        "data/effects.parquet": pd.DataFrame({"customer_id": ids, "round": 1, **effects}),
     }
     for name, frame in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -73,16 +73,17 @@ def prepare(folder, protocol, source="simulated"):
     }
     effects = {name: formula.predict(matrix) for name, formula in formulas.items()}
     effects["ensemble"] = 0.5 * effects["dr_learner"] + 0.3 * effects["double_ml"] + 0.002
-    for name, effect in effects.items():
-        # What an earlier round said is not to be taken for the last one's.
-        rounds = [
-            pd.DataFrame({"customer_id": ids, "cate": effect if number == segment.max() else -effect, "round": number})
-            for number in range(1, segment.max() + 1)
-        ]
-        write(folder, f"data/cate/{name}.parquet", pd.concat(rounds))
+    # What an earlier round said is not to be taken for the last one's.
+    rounds = [
+        pd.DataFrame(
+            effects if number == segment.max() else {name: -effect for name, effect in effects.items()}
+        ).assign(customer_id=ids, round=number)
+        for number in range(1, segment.max() + 1)
+    ]
+    write(folder, "data/effects.parquet", pd.concat(rounds))
     for name, formula in formulas.items():
-        (folder / "models" / name).mkdir(parents=True)
-        formula.save(folder / "models" / name)
+        (folder / "models/learners" / name).mkdir(parents=True)
+        formula.save(folder / "models/learners" / name)
     for name in ("train", "select", "final"):
         table = pd.DataFrame({"customer_id": ids, "fold": 0, "segment": segment})
         write(folder, f"data/split/{name}.parquet", table[part == name])
@@ -142,9 +143,9 @@ def test_the_dictionary_speaks_of_purchases_alone(folder):
 
 def test_a_model_that_is_not_the_one_behind_the_effects_is_refused(folder):
     prepare(folder, "holdout")
-    stale = pd.read_parquet("data/cate/dr_learner.parquet")
-    stale.assign(cate=stale["cate"] * 1.01).to_parquet("data/cate/dr_learner.parquet")
-    with pytest.raises(InputError, match="does not give the effects of data/cate/dr_learner"):
+    stale = pd.read_parquet("data/effects.parquet")
+    stale.assign(dr_learner=stale["dr_learner"] * 1.01).to_parquet("data/effects.parquet")
+    with pytest.raises(InputError, match="dr_learner does not give the effects of dr_learner in data/effects"):
         explain.main()
 
 

@@ -23,11 +23,11 @@ def leaves(content: dict[str, Any]) -> list[Any]:
 
 
 def test_a_finished_pipeline_has_every_output_and_running_it_again_does_nothing(restored: Project) -> None:
-    names = ["experiment", "headline", "policies", "learners", "rules", "ensemble", "explain", "stability", "discount"]
+    names = ["experiment", "headline", "policies", "learners", "rules", "ensemble", "explain", "stability"]
     assert set(restored.metrics()) == {f"{name}.json" for name in names}
     assert "<h1" in (restored.folder / "report" / "index.html").read_text()
     learners = yaml.safe_load((restored.folder / "params.yaml").read_text())["learners"]
-    policies = [name for name in restored.metric("policies") if name not in ("source", "simulated")]
+    policies = list(restored.metric("policies")["policies"])
     rules = [f"{rule}.{learner}" for learner in [*learners, "ensemble"] for rule in ("threshold", "weighted")]
     assert policies == ["treat_all", "treat_none", *rules, "tree.depth_2", "groups.predicted_outcome"]
     assert "Data and pipelines are up to date." in restored.dvc("repro")
@@ -57,7 +57,7 @@ def test_the_contracts_between_stages_hold(restored: Project) -> None:
         assert list(cate.columns) == ["customer_id", "cate", "round"]
         assert list(cate["customer_id"]) == list(customers["customer_id"])
         assert np.isfinite(cate["cate"]).all()
-        assert file.stem == "ensemble" or (restored.folder / "models" / file.stem / "model.json").is_file()
+        assert (restored.folder / "models" / "learners" / file.stem / "model.json").is_file()
     assert not {"mu0", "tau", "outcome"} & set(json.loads((data / "prepared" / "roles.json").read_text())["features"])
 
 
@@ -81,7 +81,7 @@ def test_treating_all_over_none_is_revenue_times_effect_less_cost(restored: Proj
     scores = pd.read_parquet(restored.folder / "data" / "scores.parquet").query("part == 'final'")
     costs = yaml.safe_load((restored.folder / "params.yaml").read_text())["costs"]
     effect = (scores["dr_1"] - scores["dr_0"]).mean()
-    gain = restored.metric("policies")["treat_all"]["dr_vs_treat_none"]
+    gain = restored.metric("policies")["policies"]["treat_all"]["dr_vs_treat_none"]
     np.testing.assert_allclose(gain, costs["revenue_per_response"] * effect - costs["cost_per_treatment"], rtol=1e-8)
 
 
@@ -108,7 +108,7 @@ def test_charging_on_response_refits_nothing_but_in_stability(restored: Project)
 def test_a_budget_adds_its_rules_and_refits_nothing(restored: Project) -> None:
     ran = restored.stages_run(restored.dvc("exp", "run", "-S", "policy.budget.share=0.1"))
     assert ran == [*COSTS, "report"]
-    policies = restored.metric("policies")
+    policies = restored.metric("policies")["policies"]
     shares = [row["share_treated"] for name, row in policies.items() if name.startswith("budget.")]
     assert len(shares) == 10
     # A tenth of select and final together; of final alone, about.
@@ -173,12 +173,11 @@ def test_stages_print_their_line_and_nothing_else(restored: Project) -> None:
 
 
 def test_the_simulation_says_how_much_of_the_truth_is_found(restored: Project) -> None:
-    learners = restored.metric("learners")
+    learners = restored.metric("learners")["learners"]
     oracle = learners["oracle"]
     assert oracle["correlation"] == pytest.approx(1)
     assert oracle["rmse"] == pytest.approx(0, abs=1e-12)
-    for name, found in learners.items():
-        if isinstance(found, dict):
-            assert -1 <= found["correlation"] <= 1, name
-            for share in (10, 20, 30):
-                assert found[f"true_uplift_at_{share}"] <= oracle[f"true_uplift_at_{share}"] + 1e-12
+    for name, metrics in learners.items():
+        assert -1 <= metrics["correlation"] <= 1, name
+        for share in (10, 20, 30):
+            assert metrics[f"true_uplift_at_{share}"] <= oracle[f"true_uplift_at_{share}"] + 1e-12

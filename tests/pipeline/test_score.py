@@ -95,9 +95,8 @@ def champion(project: Project, name: str) -> str:
     """Make a policy the champion; whose effects it goes by."""
     rule, _, learner = name.partition(".")
     learner = learner if rule in ("threshold", "weighted", "budget") else "ensemble"
-    headline = project.metric("headline") | {"champion": name}
+    headline = project.metric("headline") | {"champion": name, "learner": learner}
     (project.folder / "metrics" / "headline.json").write_text(json.dumps(headline))
-    (project.folder / "data" / "champion_learner.json").write_text(json.dumps({"learner": learner}))
     return learner
 
 
@@ -119,7 +118,7 @@ def test_every_policy_decides_as_the_pipeline_did(shop: Project, charged: str) -
         found = found.set_index("customer_id")
         assert list(found.index) == list(decisions.index)
         np.testing.assert_array_equal(found["treat"], decisions[name], err_msg=name)
-        cate = pd.read_parquet(shop.folder / f"data/cate/{learner}.parquet").set_index("customer_id")["cate"]
+        cate = pd.read_parquet(shop.folder / "data/effects.parquet").set_index("customer_id")[learner]
         np.testing.assert_array_equal(found["cate"], cate.loc[found.index])
         assert ("cate_low" in found) == (learner == "causal_forest")
         assert (found["reason"].str.len() > 5).all()

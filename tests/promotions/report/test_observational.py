@@ -107,5 +107,6 @@ def test_a_learner_that_knows_no_propensities_is_named():
     risks = [plainly(risk) for risk in provenance.risks(observed())]
     assert not any("uplift forest" in risk for risk in risks)
     run = observed()
-    run.metrics["learners"]["uplift_forest"] = run.metrics["learners"]["x_learner"]
+    learners = run.metrics["learners"]["learners"]
+    learners["uplift_forest"] = learners["x_learner"]
     assert any("uplift forest" in plainly(risk) for risk in provenance.risks(run))

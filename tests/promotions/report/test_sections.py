@@ -245,7 +245,9 @@ def test_rules_in_a_sentence_come_with_what_they_earn_and_what_their_features_me
     words = everything(customers.section(a_run()))
     assert "Tree · Depth 2: treat if (age < 40 and orders ≥ 2). It earns +170 (−230 to 570)" in words
     assert "age: Age in years." in words
-    assert "None of the rules" in everything(customers.section(a_run(lambda found: found["rules"].pop("tree.depth_2"))))
+    assert "None of the rules" in everything(
+        customers.section(a_run(lambda found: found["rules"]["rules"].pop("tree.depth_2")))
+    )
 
 
 def test_the_most_different_features_come_first_whichever_the_sign():
@@ -274,12 +276,12 @@ def test_the_calibration_slope_in_words(low, high, words):
         "calibration_slope_ci_low": low,
         "calibration_slope_ci_high": high,
     }
-    assert words in customers.slope(a_run(lambda found: found["learners"]["x_learner"].update(changes)))
+    assert words in customers.slope(a_run(lambda found: found["learners"]["learners"]["x_learner"].update(changes)))
 
 
 def test_a_ranking_is_better_than_chance_only_if_its_p_value_says_so():
     assert "ranks customers better than chance" in plainly(customers.ranking(a_run()))
-    unsure = a_run(lambda found: found["learners"]["x_learner"].update(autoc_p_value=0.2))
+    unsure = a_run(lambda found: found["learners"]["learners"]["x_learner"].update(autoc_p_value=0.2))
     assert "is not proven to rank" in plainly(customers.ranking(unsure))
 
 
@@ -443,9 +445,9 @@ def test_a_document_without_its_picture_is_another_machines(name, picture):
     assert name not in dataclasses.replace(run, pictures=drawn).current().metrics
 
 
-def test_the_curves_shown_are_the_champions_or_the_ensembles():
+def test_the_curves_shown_are_those_that_the_headline_names():
     assert a_run().shown == "x_learner"
-    assert a_run(with_headline(champion="tree.depth_2")).shown == "ensemble"
+    assert a_run(with_headline(champion="tree.depth_2", learner="ensemble")).shown == "ensemble"
     assert a_run(with_headline(champion="treat_all")).shown == "ensemble"
 
 
