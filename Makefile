@@ -38,15 +38,16 @@ PAGE = test ! -e plots/dependence.png || dvc repro --quiet --force --single-item
 
 # A table that is not there stops the stages that need it, and no other.
 discounts: $(VENV)/.installed ## how much discount for whom: run the other pipeline, print the answer
-	@dvc repro --keep-going discount_evaluate discount_effect discount_rdd discount_did discount_groups; status=$$?; \
+	@dvc repro --keep-going discounts/dvc.yaml; status=$$?; \
 	python src/discount_headline.py && $(PAGE) && exit $$status
 
 stability: $(VENV)/.installed ## how much of the answer is luck: the whole procedure again and again
 	@dvc repro stability && $(PAGE)
 
-# Those of dvc.yaml that exist: asked for a stage that was not run, DVC warns. dvc.yaml:: says that these are names of
-# plots; a path alone draws the file a second time, by a template that is not ours.
-DRAWN = $$(sed -n 's/^  - \(plots[^:]*\):*$$/\1/p' dvc.yaml | xargs ls 2>/dev/null | sed 's/^/dvc.yaml::/')
+# Those of the two dvc.yaml that exist: asked for a stage that was not run, DVC warns. dvc.yaml:: says that these are
+# names of plots; a path alone draws the file a second time, by a template that is not ours.
+DRAWN = $$(for file in dvc.yaml discounts/dvc.yaml; do folder=$$(dirname $$file); \
+  for plot in $$(sed -n 's/^  - \([^:]*plots[^:]*\):*$$/\1/p' $$file); do test ! -e $$folder/$$plot || echo $$file::$$plot; done; done)
 
 plots: $(VENV)/.installed ## every chart and picture in one page; beside other revisions: make plots WITH="HEAD~1 my-experiment"
 	@dvc plots $(if $(WITH),diff $(WITH) --targets,show) $(DRAWN)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.project import ROOT, Project, copy_project
 
-TARGETS = ["discount_evaluate", "discount_effect", "discount_rdd", "discount_did", "discount_groups"]
+TARGETS = ["discounts/dvc.yaml"]
 OF_MARGIN = {
     "discount_effect",
     "discount_rdd",

@@ -16,9 +16,10 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium (Debian: apt-get install chromium)")
 
-DECLARED = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
-PICTURES = [item for item in DECLARED if isinstance(item, str)]
-CHARTS = {path: options for item in DECLARED if isinstance(item, dict) for path, options in item.items()}
+DECLARED = {file: yaml.safe_load((ROOT / file).read_text())["plots"] for file in ("dvc.yaml", "discounts/dvc.yaml")}
+EVERY = [item for items in DECLARED.values() for item in items]
+PICTURES = [item.removeprefix("../") for item in EVERY if isinstance(item, str)]
+CHARTS = {path: options for item in EVERY if isinstance(item, dict) for path, options in item.items()}
 # Few of ours, in another order, and one that is not ours.
 LEARNERS = ["x_learner", "ensemble", "my_forest"]
 DASHES = {"1,0", "6,3"}
@@ -55,7 +56,9 @@ def project(tmp_path_factory):
         source, target = ROOT / ".dvc" / name, folder / ".dvc" / name
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"plots": DECLARED}, sort_keys=False))
+    for file, items in DECLARED.items():
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text(yaml.safe_dump({"plots": items}, sort_keys=False))
     project = Project(folder)
     for command in (["init", "-q"], ["config", "user.name", "Test"], ["config", "user.email", "test@example.invalid"]):
         project.run("git", *command)

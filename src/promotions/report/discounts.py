@@ -41,7 +41,7 @@ def section(run: Run) -> Section:
     if (found := decision(run)) is not None:
         blocks.append(found)
     else:
-        blocks.append(Missing("No rule was judged: that needs a randomised table", "dvc repro discount_evaluate"))
+        blocks.append(Missing("No rule was judged: that needs a randomised table", "make discounts"))
     blocks.append(answers(run))
     for chapter in STORY:
         blocks += chapter.blocks(run)
@@ -296,7 +296,7 @@ class Chapter:
         """Heading, sentence and figure; or what was not run."""
         found = self.finding(run)
         if found is None:
-            return [Heading(self.title), Missing("This part was not run", f"dvc repro {self.stage}")]
+            return [Heading(self.title), Missing("This part was not run", "make discounts")]
         blocks: list[Block] = [Heading(self.title), Paragraph(found)]
         if (picture := run.pictures.get(f"discount/{self.picture}")) is not None:
             blocks.append(Figure(picture, f"Chart: {self.shows} {in_words(found)}", self.shows))

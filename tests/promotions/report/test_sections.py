@@ -448,7 +448,6 @@ def test_a_document_without_its_picture_is_another_machines(name, picture):
 def test_the_curves_shown_are_those_that_the_headline_names():
     assert a_run().shown == "x_learner"
     assert a_run(with_headline(champion="tree.depth_2", learner="ensemble")).shown == "ensemble"
-    assert a_run(with_headline(champion="treat_all")).shown == "ensemble"
 
 
 def test_every_term_is_in_the_glossary_once():
