@@ -296,7 +296,7 @@ class Chapter:
         """Heading, sentence and figure; or what was not run."""
         found = self.finding(run)
         if found is None:
-            return [Heading(self.title), Missing("This part was not run", "make discounts")]
+            return [Heading(self.title), Missing("This part was not run", f"dvc repro discounts/dvc.yaml:{self.stage}")]
         blocks: list[Block] = [Heading(self.title), Paragraph(found)]
         if (picture := run.pictures.get(f"discount/{self.picture}")) is not None:
             blocks.append(Figure(picture, f"Chart: {self.shows} {in_words(found)}", self.shows))
