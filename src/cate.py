@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pipeline import stage
 from pipeline.tables import codes_of_clusters, read_features, read_round, read_split, rounds_of
+from promotions.base.formatting import number
 from promotions.learners import Learner, Training, count_fits, cross_fit, make_learner
 from promotions.nuisances import OutcomeModels
 
@@ -34,7 +34,7 @@ def main(learner: str) -> None:
     effects = []
     fold = split["fold"].to_numpy(dtype=np.int8)
     fits = sum(count_fits(unfitted, len(np.unique(fold[each.train]))) for each in rounds)
-    with tqdm(total=fits, desc=learner, leave=False) as bar:
+    with stage.progress(learner, fits) as bar:
         for each in rounds:
             nuisance = read_round("data/nuisance.parquet", each.number, ids[each.train])
             train = Training(
@@ -62,10 +62,8 @@ def main(learner: str) -> None:
     stage.write_json(f"data/cate/{learner}.json", {"learner": learner, "fit_seconds": round(seconds, 2)})
     with stage.replacing_folder(f"models/learners/{learner}") as temporary:
         fitted.save(temporary)
-    low, high = np.quantile(predicted, [0.05, 0.95])
-    stage.say(
-        f"{learner}: mean effect {predicted.mean():.5f}, 90 % of customers {low:.5f} to {high:.5f}; {seconds:.1f} s"
-    )
+    mean, low, high = (number(value, 5) for value in (predicted.mean(), *np.quantile(predicted, [0.05, 0.95])))
+    stage.say(f"{learner}: mean effect {mean}, 90 % of customers {low} to {high}; {seconds:.1f} s")
 
 
 if __name__ == "__main__":

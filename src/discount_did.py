@@ -7,6 +7,7 @@ writes  metrics/discount/did.json, plots/discount/{did_estimates,before_after,ev
 
 from pipeline import stage
 from promotions.base.encoding import is_number
+from promotions.base.formatting import alike, as_label
 from promotions.base.validation import require_number
 from promotions.discount.did import comparisons as did
 from promotions.discount.did import design, synthetic
@@ -64,9 +65,10 @@ def main() -> None:
     for name, picture in pictures.items():
         stage.write_bytes(f"plots/discount/{name}.png", png_bytes(picture))
     clean = metrics["group"]["did_clean"]["profit"]
+    profit, low, high = alike((clean[name] for name in ("estimate", "ci_low", "ci_high")), 5)
     stage.say(
-        f"{words[design.GROUP]} from month {starts[design.GROUP]:g}: {clean['estimate']:.5g} of profit a customer "
-        f"({clean['ci_low']:.5g} to {clean['ci_high']:.5g}) against clean controls"
+        f"{words[design.GROUP]} from month {as_label(starts[design.GROUP])}: {profit} of profit a customer "
+        f"({low} to {high}) against clean controls"
     )
 
 

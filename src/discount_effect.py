@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline import stage
 from promotions.base.errors import InputError
+from promotions.base.formatting import number
 from promotions.base.validation import require_number
 from promotions.discount.effect import study as effect
 from promotions.discount.money import profit_at
@@ -57,12 +58,10 @@ def main() -> None:
         drawn = getattr(figures, name)(table, simulated=roles["simulated"])
         stage.write_csv(f"plots/discount/effect_{name}.csv", table.assign(simulated=roles["simulated"]))
         stage.write_bytes(f"plots/discount/effect_{name}.png", png_bytes(drawn))
-    found = metrics["profit"]
-    by_lot = f"; by lot {found[effect.RANDOMISED]['estimate']:+.4f}" if test is not None else "; no test to compare"
-    stage.say(
-        f"profit per dollar of discount: {found[effect.NAIVE]['estimate']:+.4f} naively, "
-        f"{found[effect.LINEAR_DML]['estimate']:+.4f} by double ML{by_lot}"
-    )
+    asked = (effect.NAIVE, effect.LINEAR_DML, *([effect.RANDOMISED] if test is not None else []))
+    naive, double, *by_lot = (number(metrics["profit"][name]["estimate"], 4, sign=True) for name in asked)
+    compared = f"by lot {by_lot[0]}" if by_lot else "no test to compare"
+    stage.say(f"profit per dollar of discount: {naive} naively, {double} by double ML; {compared}")
 
 
 def read_table(name: str, roles: dict[str, Any], margin: float) -> effect.Table:

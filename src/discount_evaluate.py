@@ -9,6 +9,7 @@ writes  metrics/discount.json, metrics/discount/policies.json,
 import numpy as np
 
 from pipeline import stage
+from promotions.base.formatting import alike, plain
 from promotions.base.validation import require_number
 from promotions.discount.dose import tables, value
 from promotions.discount.dose.choice import Menu
@@ -73,9 +74,10 @@ def main() -> None:
         stage.write_csv(f"plots/discount/{name}.csv", frame.assign(simulated=simulated))
     for name, picture in pictures.items():
         stage.write_bytes(f"plots/discount/{name}.png", png_bytes(picture))
+    lead, low, high = alike((best.value, best.ci_low, best.ci_high), sign=True)
     stage.say(
-        f"{champion} earns {summary['profit_per_customer']:.4g} per customer, {best.value:+.3g} "
-        f"({best.ci_low:.3g} to {best.ci_high:.3g}) over the best dose for everybody ({summary['best_constant']})"
+        f"{champion} earns {plain(summary['profit_per_customer'], 4)} per customer, {lead} ({low} to {high}) over "
+        f"the best dose for everybody ({summary['best_constant']})"
     )
 
 

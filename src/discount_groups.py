@@ -6,6 +6,7 @@ writes  metrics/discount/groups.json, plots/discount/{effects_by_bin,cumulative_
 """
 
 from pipeline import stage
+from promotions.base.formatting import plain
 from promotions.base.validation import require_number
 from promotions.discount.groups import study as groups
 from promotions.discount.groups import tables as group_tables
@@ -51,7 +52,7 @@ def main() -> None:
         stage.write_csv(f"plots/discount/{name}.csv", frame.assign(simulated=simulated))
     for name, picture in pictures.items():
         stage.write_bytes(f"plots/discount/{name}.png", png_bytes(picture))
-    stage.say(f"a dollar of discount makes {overall:.4g} of profit among all; {group_tables.finding(study)}")
+    stage.say(f"a dollar of discount makes {plain(overall, 4)} of profit among all; {group_tables.finding(study)}")
 
 
 if __name__ == "__main__":

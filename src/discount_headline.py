@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline import stage
 from promotions.base.errors import InputError
+from promotions.base.formatting import HYPHEN, number, percentage
 
 METRICS = Path("metrics/discount")
 # Rules in the table: the champion, the constants that come first, and the rules of the learners.
@@ -60,8 +61,14 @@ def answers(found: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def interval(estimate: dict[str, float]) -> str:
-    """``−0.0357 (−0.0578 to −0.0135)``."""
-    return f"{estimate['estimate']:+.4f} (95 % interval {estimate['ci_low']:+.4f} to {estimate['ci_high']:+.4f})"
+    """``-0.0357 (95 % interval -0.0578 to -0.0135)``."""
+    value, low, high = (decimal(estimate[name], 4, sign=True) for name in ("estimate", "ci_low", "ci_high"))
+    return f"{value} (95 % interval {low} to {high})"
+
+
+def decimal(value: float, digits: int, *, sign: bool = False) -> str:
+    """With so many decimals, the minus as a keyboard has it: the table is copied into other tables."""
+    return number(value, digits, sign=sign, minus=HYPHEN)
 
 
 def print_rules(policies: dict[str, Any], headline: dict[str, Any]) -> None:
@@ -77,17 +84,20 @@ def print_rules(policies: dict[str, Any], headline: dict[str, Any]) -> None:
     best_first = sorted(rules, key=lambda name: (-rules[name]["dr"], name))
     for name in [name for place, name in enumerate(best_first) if place < SHOWN or name == champion]:
         row = rules[name]
-        bounds = f"{row['dr_ci_low']:.2f} to {row['dr_ci_high']:.2f}"
+        bounds = f"{decimal(row['dr_ci_low'], 2)} to {decimal(row['dr_ci_high'], 2)}"
+        lead = decimal(row["vs_best_constant"], 2, sign=True)
         mark = "*" if name == champion else " "
         print(
-            f"{mark} {name:<34}{row['dr']:>9.2f}   {bounds:<20}{row['vs_best_constant']:>+21.2f}"
-            f"{row['mean_dose']:>11.1f}{row['share_given']:>8.1%}"
+            f"{mark} {name:<34}{decimal(row['dr'], 2):>9}   {bounds:<20}{lead:>21}"
+            f"{decimal(row['mean_dose'], 1):>11}{percentage(row['share_given'], 1):>8}"
         )
     print("\n* The champion was named by the log alone; the best line of the table was not, and flatters.")
     lift, low, high = (headline[f"lift_over_best_constant{end}"] for end in ("", "_ci_low", "_ci_high"))
+    lead, least, most = (decimal(value, 2, sign=True) for value in (lift, low, high))
+    given = percentage(headline["share_given"], 1)
     print(
-        f"\n{champion}, a discount for {headline['share_given']:.1%}, against the best single discount for everybody "
-        f"({headline['best_constant']}):\n{lift:+.2f} per customer (95 % interval {low:+.2f} to {high:+.2f})."
+        f"\n{champion}, a discount for {given}, against the best single discount for everybody "
+        f"({headline['best_constant']}):\n{lead} per customer (95 % interval {least} to {most})."
     )
     if low > 0:
         print("Discounts by customer pay.")

@@ -8,6 +8,7 @@ writes  data/discount/doses.parquet (row, and the dose by each policy), data/dis
 import numpy as np
 
 from pipeline import stage
+from promotions.base.formatting import plain, short_percent
 from promotions.base.validation import require_number
 from promotions.discount.dose.choice import Settings, champion_of, decide, expected_curve, make_menu
 from promotions.discount.response.curves import Curves, design_levels, require_same_customers
@@ -36,7 +37,7 @@ def main() -> None:
     given = float((doses[champion] > 0).mean())
     stage.say(
         f"{len(doses.columns) - 1} policies over the doses {', '.join(menu.names)}; champion {champion} gives a "
-        f"discount to {given:.0%} of {len(doses):,} customers, {doses[champion].mean():.4g} on average"
+        f"discount to {short_percent(given)} of {len(doses):,} customers, {plain(doses[champion].mean(), 4)} on average"
     )
 
 

@@ -6,6 +6,7 @@ writes  metrics/discount/rdd.json, plots/discount/rdd_*.csv and plots/discount/r
 
 from pipeline import stage
 from promotions.base.errors import InputError
+from promotions.base.formatting import alike, as_label, number, plain
 from promotions.base.validation import require_number
 from promotions.discount.money import profit_at
 from promotions.discount.rdd import study as cutoff
@@ -43,9 +44,10 @@ def main() -> None:
     profit = found.metrics["profit"]["robust"]
     value = found.metrics["cutoff"]["value"]
     dose, per_dollar = (found.metrics[name]["robust"]["estimate"] for name in ("discount", "profit_per_dollar"))
+    jump, low, high = alike((profit[name] for name in ("estimate", "ci_low", "ci_high")), 4)
     stage.say(
-        f"at {running} {value:g} the discount jumps by {dose:.4g} and profit by {profit['estimate']:.4g} "
-        f"({profit['ci_low']:.4g} to {profit['ci_high']:.4g}): {per_dollar:+.4f} per dollar"
+        f"at {running} {as_label(value)} the discount jumps by {plain(dose, 4)} and profit by {jump} "
+        f"({low} to {high}): {number(per_dollar, 4, sign=True)} per dollar"
     )
 
 

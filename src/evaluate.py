@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline import stage
 from pipeline.tables import EFFECTS, aligned, codes_of_clusters, effect_names, read_for, read_unseen
 from promotions.base.encoding import Encoder
+from promotions.base.formatting import alike
 from promotions.base.names import ENSEMBLE
 from promotions.economics import Economics
 from promotions.evaluation.arms import Arms
@@ -74,7 +74,7 @@ def evaluate(drawing: Drawing) -> None:
     policies = {name: policy_metrics(value) for name, value in values.items()}
     # The most that ranking can gain, where the truth is known.
     oracle = {"oracle": customers.truth.effect} if customers.truth is not None else {}
-    ranked = tqdm((cates | oracle).items(), desc="learners", leave=False)
+    ranked = stage.each((cates | oracle).items(), "learners")
     learners = {name: learner_metrics(customers, cate) for name, cate in ranked}
     # Of a rule that asks no learner, the mixture of all stands in.
     shown = learner if (learner := champion.partition(".")[2]) in cates else ENSEMBLE
@@ -95,10 +95,8 @@ def evaluate(drawing: Drawing) -> None:
         stage.write_csv(f"plots/{name}.csv", table.assign(simulated=simulated))
     for name, picture in drawing.png(pictures).items():
         stage.write_bytes(f"plots/{name}.png", picture)
-    stage.say(
-        f"champion {champion} earns {summary['profit_per_customer']:.5g} per customer "
-        f"({summary['profit_ci_low']:.5g} to {summary['profit_ci_high']:.5g}) on {len(treat):,} final customers"
-    )
+    profit, low, high = alike((float(summary[f"profit_{end}"]) for end in ("per_customer", "ci_low", "ci_high")), 5)
+    stage.say(f"champion {champion} earns {profit} per customer ({low} to {high}) on {len(treat):,} final customers")
 
 
 def reporting(scored: pd.DataFrame, frame: pd.DataFrame, constants: Economics) -> Reporting:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline import stage
 from pipeline.dictionary import read_meanings
@@ -63,7 +62,7 @@ def main() -> None:
     meanings = read_meanings(label["source"])
     mixed = stage.read_json("metrics/ensemble.json")["weights"]
     with stage.replacing_folder("data/explanations") as folder:
-        for learner, effect in tqdm(effects.items(), desc="explained", leave=False):
+        for learner, effect in stage.each(effects.items(), "explained"):
             weights = mixed if learner == ENSEMBLE else {learner: 1.0}
             known = [(name, weight, formulas[name]) for name, weight in weights.items() if weight and name in formulas]
             found = explanation.explain(effect, matrix, final, known, model=size, seed=seed, threads=stage.threads())

@@ -52,7 +52,7 @@ def main(source: str) -> None:
             known_hash=f"sha256:{download.sha256}",
             fname=download.file_name,
             path=FOLDER,
-            downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+            downloader=pooch.HTTPDownloader(progressbar=stage.at_terminal(), timeout=60),
         )
     except (requests.exceptions.RequestException, OSError) as problem:
         reason = type(problem).__name__

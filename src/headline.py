@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline import stage
+from promotions.base.formatting import HYPHEN, number, percentage
 
 
 def main() -> None:
@@ -33,11 +34,11 @@ def main() -> None:
     best_first = sorted(policies, key=lambda name: (-policies[name]["dr"], name))
     for name in best_first:
         row = policies[name]
-        interval = f"{row['dr_ci_low']:.4f} to {row['dr_ci_high']:.4f}"
+        interval = f"{four(row['dr_ci_low'])} to {four(row['dr_ci_high'])}"
         mark = "*" if name == champion else " "
         print(
-            f"{mark} {name:<32}{row['dr']:>9.4f}   {interval:<22}{row['dr_vs_treat_all']:>+16.4f}"
-            f"{row['probability_of_loss']:>9.3f}{row['share_treated']:>9.1%}"
+            f"{mark} {name:<32}{four(row['dr']):>9}   {interval:<22}{four(row['dr_vs_treat_all'], sign=True):>16}"
+            f"{number(row['probability_of_loss'], 3):>9}{percentage(row['share_treated'], 1):>9}"
         )
     print(f"\n* The champion was chosen on other customers than the {headline['n_final']:,} behind these numbers;")
     print("  the table's best line was not, and flatters. P(loss): chance of earning less than by treating nobody.\n")
@@ -47,21 +48,25 @@ def main() -> None:
     print("The answer: metrics/headline.json. Detail: metrics/policies.json, learners.json. Pictures: plots/*.png.")
 
 
+def four(value: float, *, sign: bool = False) -> str:
+    """Money with four decimals, the minus as a keyboard has it: the table is copied into other tables."""
+    return number(value, 4, sign=sign, minus=HYPHEN)
+
+
 def effect_of(experiment: Mapping[str, Any]) -> list[str]:
     """Who was compared, and what treatment does on average."""
-    low, high = experiment["ate_ci_low"], experiment["ate_ci_high"]
+    effect, low, high = (four(experiment[f"ate{end}"], sign=True) for end in ("", "_ci_low", "_ci_high"))
     lines = [
-        f"{experiment['n']:,} customers, {experiment['share_treated']:.1%} of them treated.",
-        f"Without treatment the outcome is {experiment['control_mean']:.4f}; treatment changes it by "
-        f"{experiment['ate']:+.4f} (95 % interval {low:+.4f} to {high:+.4f}).",
+        f"{experiment['n']:,} customers, {percentage(experiment['share_treated'], 1)} of them treated.",
+        f"Without treatment the outcome is {four(experiment['control_mean'])}; treatment changes it by "
+        f"{effect} (95 % interval {low} to {high}).",
     ]
     if "naive_difference" in experiment:
         if experiment["left_out"]:
             left_out = f"{experiment['left_out']:,} of the {experiment['n_read']:,} that were read are left out"
             lines.insert(1, f"({left_out}: too few like them were treated, or not treated.)")
-        lines.append(
-            f"(As they are, the arms differ by {experiment['naive_difference']:+.4f}, which is not the effect.)"
-        )
+        naive = four(experiment["naive_difference"], sign=True)
+        lines.append(f"(As they are, the arms differ by {naive}, which is not the effect.)")
     return lines
 
 
@@ -75,9 +80,10 @@ def verdict_of(headline: Mapping[str, Any], *, estimated: bool = False) -> str:
         whom = "everybody" if headline["champion"] == "treat_all" else "nobody"
         return f"Treat {whom}: on the customers that chose, no rule earned more by a standard error{hedge}."
     lift, low, high = (headline[f"lift_over_best_constant{end}"] for end in ("", "_ci_low", "_ci_high"))
-    lead = f"{lift:+.4f} per customer (95 % interval {low:+.4f} to {high:+.4f})"
+    lead, least, most = (four(value, sign=True) for value in (lift, low, high))
     what = (
-        f"{headline['champion']}, treating {headline['share_treated']:.1%}, against the better of all and none: {lead}."
+        f"{headline['champion']}, treating {percentage(headline['share_treated'], 1)}, against the better of all and "
+        f"none: {lead} per customer (95 % interval {least} to {most})."
     )
     if low > 0:
         return f"{what}\nTargeting pays{hedge}."

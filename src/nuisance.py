@@ -7,7 +7,6 @@ writes  data/nuisance.parquet (customer_id, mu0, mu1, round), data/scores.parque
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pipeline import stage
 from pipeline.tables import read_features, read_split, rounds_of, scores_with
@@ -28,7 +27,7 @@ def main() -> None:
     means, scores, explained = [], [], []
     models: dict[int, OutcomeModels] = {}
     folds = sum(len(np.unique(fold[each.train])) for each in rounds)
-    with tqdm(total=2 * folds, desc="outcome models", leave=False) as bar:
+    with stage.progress("outcome models", 2 * folds) as bar:
         for each in rounds:
             train, target = each.train, each.target
             fitted = cross_fit_outcomes(

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline import stage
 from pipeline.tables import (
@@ -25,6 +24,7 @@ from pipeline.tables import (
     scores_with,
 )
 from promotions.base.encoding import Encoder
+from promotions.base.formatting import plain
 from promotions.customers import feature_names
 from promotions.economics import Economics
 from promotions.policies import Audience, decide, fit_rules
@@ -58,7 +58,7 @@ def main() -> None:
     decided: list[pd.DataFrame] = []
     folds = [split["fold"].to_numpy()[each.train] for each in rounds]
     steps = sum(len(np.unique(fold)) * len(names) + 1 for fold in folds)
-    with tqdm(total=steps, desc="policies", leave=False) as bar:
+    with stage.progress("policies", steps) as bar:
         for each, fold in zip(rounds, folds, strict=True):
             # Read once for both: in the customers' own order, nobody has to be looked up.
             known = ids[each.train | each.target]
@@ -88,7 +88,7 @@ def main() -> None:
         save_rules(folder, rules, economics)
     sentences = {name: rule.sentence for name, rule in told.items()}
     stage.write_json("metrics/rules.json", {**stage.label_of_roles(), "rules": sentences})
-    stage.say(f"{decisions.shape[1]} policies for {len(decisions):,} customers at C/R = {economics.ratio:.4g}")
+    stage.say(f"{decisions.shape[1]} policies for {len(decisions):,} customers at C/R = {plain(economics.ratio, 4)}")
 
 
 if __name__ == "__main__":

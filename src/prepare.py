@@ -9,8 +9,6 @@ writes  data/prepared/customers.parquet, data/prepared/to_score.parquet (custome
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipeline import stage
 from promotions.customers import OPTIONAL_ROLES, ROLES, Customers, validate
 from promotions.plots.soundness.balance import balance
@@ -24,7 +22,7 @@ from promotions.sources import Ingested, get_source
 def main() -> None:
     """One row a customer, only columns measured before treatment, and the experiment's own figures."""
     name, checks = stage.params("data", "source"), stage.section("checks")
-    with tqdm(total=100, desc="purchases", unit="%", leave=False, delay=1) as bar:
+    with stage.progress("purchases", 100, unit="%", delay=1) as bar:
         tables = Ingested(
             Path("data/ingested"),
             threads=stage.threads(),
@@ -76,7 +74,7 @@ def main() -> None:
 def estimate(customers: Customers) -> Observed:
     """Without a design: chances of treatment from the features."""
     levels = stage.whole_number("split", "max_levels", least=1)
-    with tqdm(total=FITS, desc="chances of treatment", leave=False, delay=5) as bar:
+    with stage.progress("chances of treatment", FITS, delay=5) as bar:
         return observe(customers, stage.generator("prepare"), levels, stage.threads(), bar.update)
 
 

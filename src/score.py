@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from pipeline import lists as targets
 from pipeline import stage
 from promotions.base.errors import InputError
+from promotions.base.formatting import HYPHEN, number, percentage
 from promotions.base.parallel import run_side_by_side
 from promotions.economics import Economics
 from promotions.scoring.drift import LARGE, SOME, Drift, Profile
@@ -58,14 +58,14 @@ def main(new: str, out: str, **asked: Any) -> None:
         stage.say(f"warning: {formulas:,} ids would be formulas in a spreadsheet; an apostrophe stands before them")
     stage.say(
         f"{listing.customers:,} customers, {treated:,} of them to contact ({treated / listing.customers:.1%}); "
-        f"by the model that earns {expected:,.2f} more than contacting nobody"
+        f"by the model that earns {number(expected, 2)} more than contacting nobody"
     )
     stage.say(f"written: {out}")
 
 
 def scored(pieces: Iterable[pd.DataFrame], scorer: Scorer, listing: Listing, drift: Drift) -> Iterator[pd.DataFrame]:
     """Each piece, its rows scored side by side."""
-    with tqdm(desc="score", unit=" customers", unit_scale=True, leave=False, delay=1) as bar:
+    with stage.progress("score", unit=" customers", scale=True, delay=1) as bar:
         for piece in pieces:
             parts = [rows for rows in np.array_split(np.arange(len(piece)), stage.threads()) if len(rows)]
             found = run_side_by_side([partial(scorer.score, piece.iloc[rows]) for rows in parts], stage.threads())
@@ -104,10 +104,13 @@ def introduce(headline: dict[str, Any], scorer: Scorer) -> None:
             "warning: not an experiment: this stands only if all reasons for treatment that also move the outcome are "
             "features; customers like those whom overlap left out are scored too, and nobody like them was judged"
         )
-    low, high = headline["lift_over_treat_none_ci_low"], headline["lift_over_treat_none_ci_high"]
+    lift, low, high = (
+        number(headline[f"lift_over_treat_none{end}"], 4, sign=True, minus=HYPHEN)
+        for end in ("", "_ci_low", "_ci_high")
+    )
     stage.say(
-        f"{measured}: {headline['lift_over_treat_none']:+.4f} per customer over contacting nobody "
-        f"(95 % interval {low:+.4f} to {high:+.4f}), {headline['share_treated']:.1%} contacted"
+        f"{measured}: {lift} per customer over contacting nobody (95 % interval {low} to {high}), "
+        f"{percentage(headline['share_treated'], 1)} contacted"
     )
 
 

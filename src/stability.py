@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline import stage
 from pipeline.tables import aligned, codes_of_clusters
@@ -51,7 +50,7 @@ def main() -> None:
     alone = {name: value for name, value in sections["stability"].items() if name != "trials"}
     used = {name: sections["learners"][name] for name in procedure.learners}
     settings = {**sections, "stability": alone, "learners": used, "policies": procedure.policies, "seed": seed}
-    with tqdm(total=trials * procedure.steps, desc="trials", leave=False, delay=1) as bar:
+    with stage.progress("trials", trials * procedure.steps, delay=1) as bar:
         tables = collect(
             "data/stability",
             fingerprint([CUSTOMERS, TRUTH], settings),

@@ -22,6 +22,14 @@ def test_targeting_pays_only_if_the_whole_interval_says_so(low, high, verdict):
     assert verdict in verdict_of(headline(low=low, high=high))
 
 
+def test_what_is_left_over_from_a_sum_is_0_and_has_no_sign():
+    almost = headline(low=-3e-16, high=0.3) | {"lift_over_best_constant": 3e-16}
+    assert "none: 0.0000 per customer (95 % interval 0.0000 to +0.3000)." in verdict_of(almost)
+    assert effect_of(EXPERIMENT | {"ate": -4e-5, "ate_ci_low": -0.2, "control_mean": -0.0})[1] == (
+        "Without treatment the outcome is 0.0000; treatment changes it by 0.0000 (95 % interval -0.2000 to +0.3000)."
+    )
+
+
 @pytest.mark.parametrize(("champion", "whom"), [("treat_all", "everybody"), ("treat_none", "nobody")])
 def test_a_constant_champion_is_said_plainly(champion, whom):
     assert (

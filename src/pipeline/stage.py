@@ -13,11 +13,11 @@ import shutil
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,11 @@ from threadpoolctl import threadpool_limits
 
 from promotions.base.errors import InputError
 from promotions.base.validation import require_keys, require_whole
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+T = TypeVar("T")
 
 PARAMS = Path("params.yaml")
 # Enough to tell any two results apart, too few to show the order in which a machine happened to add.
@@ -66,6 +71,33 @@ def run(
 def say(message: str) -> None:
     """One line of what was done, prefixed with the stage's name."""
     print(f"{Path(sys.argv[0]).stem}: {message}", flush=True)
+
+
+def at_terminal() -> bool:
+    """Does a person watch standard error? If not it holds errors alone: a progress bar there is noise in a log."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def progress(
+    label: str, total: float | None = None, *, unit: str = "it", scale: bool = False, delay: float = 0
+) -> "tqdm[Never]":
+    """A progress bar of ``total`` steps, to be used in a ``with``; where nobody watches it shows nothing.
+
+    scale: write 1.2M for 1,200,000 units.  delay: seconds before the bar appears.
+    """
+    from tqdm import tqdm
+
+    return tqdm(
+        desc=label, total=total, unit=unit, unit_scale=scale, delay=delay, leave=False, disable=not at_terminal()
+    )
+
+
+def each(items: Collection[T], label: str) -> Iterator[T]:
+    """``items`` one after the other, under a progress bar."""
+    with progress(label, len(items)) as bar:
+        for item in items:
+            yield item
+            bar.update()
 
 
 def threads() -> int:

@@ -160,6 +160,28 @@ def test_a_wrong_parameter(
         shared.run("git", "checkout", "-q", "--", "params.yaml")
 
 
+# `prepare` on a machine so slow that a hundred seconds pass whenever somebody looks at the clock.
+SLOWLY = """
+import itertools, runpy, sys, time
+time.time = itertools.count(step=100.0).__next__
+sys.path.insert(0, "src")
+sys.argv = ["src/prepare.py"]
+runpy.run_path("src/prepare.py", run_name="__main__")
+"""
+
+
+def test_a_slow_machine_prints_no_bar_before_the_error(shared: Project) -> None:
+    table, expected = TABLES["estimated, too few"]
+    table.to_csv(shared.folder / "mine.csv", index=False)
+    shared.params(setting("data", "table", "propensity", value="estimate"))
+    try:
+        assert shared.run("python", "src/ingest.py").returncode == 0
+        assert expected in fails(shared, "-c", SLOWLY)
+    finally:
+        shared.run("git", "checkout", "-q", "--", "params.yaml")
+        shared.run("rm", "-rf", "data/ingested", "data/truth", "mine.csv")
+
+
 def test_a_constant_propensity_outside_its_range(shared: Project) -> None:
     good().to_csv(shared.folder / "mine.csv", index=False)
     shared.params(setting("data", "table", "propensity", value=1.2))

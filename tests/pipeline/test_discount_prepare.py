@@ -46,7 +46,6 @@ def prepare(folder: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from promotions.plots.style import colours
-from tests.support.project import ROOT, Project
+from tests.support.project import A_MOMENT, ROOT, Project
 from tests.support.report_facts import png
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (dependency group dev)")
@@ -71,7 +71,7 @@ def project(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM)
+        opened = driver.chromium.launch(executable_path=CHROMIUM, timeout=1000 * A_MOMENT)
         yield opened
         opened.close()
 
@@ -81,6 +81,7 @@ def visit(request, project, browser):
     """The command, the page that it wrote once everything is drawn, what it asked for, and what it complained of."""
     project.dvc("plots", *request.param)
     context = browser.new_context(offline=True)
+    context.set_default_timeout(1000 * A_MOMENT)
     page = context.new_page()
     requests, complaints = [], []
     page.on("request", lambda request: requests.append(request.url))
@@ -88,7 +89,7 @@ def visit(request, project, browser):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto((project.folder / "dvc_plots" / "index.html").as_uri())
     for path in CHARTS:
-        page.wait_for_selector(f"{chart(path)} svg.marks", timeout=20_000)
+        page.wait_for_selector(f"{chart(path)} svg.marks")
     yield request.param[0], page, requests, complaints
     context.close()
 

@@ -20,7 +20,7 @@ PAGE = "report/index.html"
 def run(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the stage there as DVC does."""
     command = [sys.executable, str(ROOT / "src" / "report.py")]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 """What every stage shares: files that are whole or absent, parameters that are named, errors in one line."""
 
+import ast
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +184,7 @@ def test_omp_num_threads_lowers_the_number_of_threads_and_never_raises_it(monkey
         assert stage.threads() == given
 
 
-def run(folder, body, *arguments):
+def run(folder, body, *arguments, stderr=subprocess.PIPE):
     """A stage script in a process of its own."""
     script = folder / "sending.py"
     script.write_text(
@@ -189,7 +192,9 @@ def run(folder, body, *arguments):
     )
     environment = os.environ | {"PYTHONPATH": str(SRC)}
     command = [sys.executable, script.name, *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False
+    )
 
 
 def test_a_users_mistake_ends_in_one_line_and_status_two(tmp_path):
@@ -208,6 +213,58 @@ def test_arguments_come_from_the_command_line_and_success_says_so(tmp_path):
     done = run(tmp_path, body, "t_learner")
     assert (done.returncode, done.stdout, done.stderr) == (0, "sending: fitted t_learner\n", "")
     assert run(tmp_path, body).returncode == 2
+
+
+# A machine so slow that a hundred seconds pass whenever somebody looks at the clock.
+SLOW = """
+import itertools, time
+time.time = itertools.count(step=100.0).__next__
+"""
+BARS = {
+    "progress": """
+    with stage.progress('letters', 3, delay=1) as bar:
+        for _ in range(3):
+            bar.update()
+""",
+    "each": """
+    for letter in stage.each('abc', 'letters'):
+        pass
+""",
+}
+
+
+@pytest.mark.parametrize("bar", BARS.values(), ids=BARS)
+def test_where_nobody_watches_there_is_no_bar_before_the_error(tmp_path, bar):
+    done = run(tmp_path, f"{SLOW}\ndef main():{bar}    raise InputError('no stamps; buy some')")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: no stamps; buy some\n")
+
+
+@pytest.mark.parametrize("bar", BARS.values(), ids=BARS)
+def test_at_a_terminal_a_bar_says_what_is_done(tmp_path, bar):
+    watched, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    os.set_blocking(watched, False)
+    try:
+        done = run(tmp_path, f"{SLOW}\ndef main():{bar}", stderr=terminal)
+        shown = os.read(watched, 100_000).decode()
+    finally:
+        os.close(watched)
+        os.close(terminal)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "letters" in shown
+    assert "2/3" in shown
+
+
+def test_every_bar_is_made_in_one_place():
+    """Elsewhere nobody names tqdm, or has a download draw a bar whoever watches."""
+    for file in SRC.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        modules |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert ("tqdm" in {module.split(".")[0] for module in modules}) == (file == SRC / "stage.py"), file
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            options = {option.arg: ast.unparse(option.value) for option in call.keywords}
+            assert options.get("progressbar") in (None, "stage.at_terminal()"), file
 
 
 def test_rows_are_aligned_by_customer_whatever_their_order():

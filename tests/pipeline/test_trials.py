@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -165,9 +164,9 @@ def prepared(tmp_path_factory):
     return project, contents(project)
 
 
-def start(project, threads=1):
+def start(project, threads=1, by=()):
     return subprocess.Popen(
-        [sys.executable, str(SRC / "stability.py")],
+        [sys.executable, *by, str(SRC / "stability.py")],
         cwd=project,
         env=os.environ | {"PYTHONPATH": str(SRC), "OMP_NUM_THREADS": str(threads)},
         stdout=subprocess.PIPE,
@@ -185,20 +184,33 @@ def forget(project):
         path.unlink()
 
 
+# Runs a script, and kills it at the moment when the third trial is to take its place.
+KILLING = """
+import os, runpy, signal, sys
+
+def kill_at_the_third(event, arguments):
+    if event == "os.rename" and os.path.basename(arguments[1]) == "trial_002.parquet":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+del sys.argv[0]
+sys.addaudithook(kill_at_the_third)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def test_the_stage_killed_and_started_again_writes_the_same_bytes(prepared):
     project, whole = prepared
     forget(project)
-    process = start(project)
-    deadline = time.monotonic() + 60
-    while not (project / "data/stability/trial_001.parquet").exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    there = len(list((project / "data/stability").glob("trial_*.parquet")))
-    assert 2 <= there < 4
+    process = start(project, by=("-c", KILLING))
+    _, error = process.communicate()
+    assert process.returncode == -signal.SIGKILL, error
+    there = sorted(path.name for path in (project / "data/stability").glob("trial_*"))
+    assert there == ["trial_000.parquet", "trial_001.parquet"]
+    assert list((project / "data/stability").glob(".trial_002.*"))
     assert not (project / OUTPUTS[0]).exists()
     said = start(project, threads=2).communicate()[0]
-    assert f"stability: {there} of 4 trials are there already" in said
+    assert "stability: 2 of 4 trials are there already" in said
+    assert not list((project / "data/stability").glob(".trial_*"))
     assert contents(project) == whole
 
 

@@ -1,26 +1,17 @@
 """A small experiment whose truth is known, for every test that needs one."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from numpy.typing import NDArray
-
-# Threads that wait for each other sleep instead of spinning: on shared cores a fit on two of them is ten times faster.
-# Read once, when the first package with OpenMP is imported.
-os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
 
 from promotions.learners import Training
 from promotions.scores import Scores, make_scores
 
 Floats = NDArray[np.float64]
-
-settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=40)
-settings.load_profile("repeatable")
 
 
 @dataclass(frozen=True)

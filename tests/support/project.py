@@ -13,6 +13,10 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
+# Seconds after which a command is taken to hang: many times what it needs on a machine that is busy with other work.
+PATIENCE = 3600
+# Seconds in which a page has done what it does in a moment.
+A_MOMENT = 300
 FEW = ["s_learner", "double_ml", "causal_forest"]
 # Small enough for a test; the shapes of all tables, and every line of code, stay the same.
 SMALL = {
@@ -52,7 +56,7 @@ class Project:
         environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": str(threads), "COLUMNS": "200"}
         environment.pop("PYTHONPATH", None)
         return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=600
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
 
     def dvc(self, *arguments: str, threads: int = 2) -> str:

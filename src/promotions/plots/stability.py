@@ -4,16 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from promotions.plots.style import (
-    FAINT,
-    INK,
-    REFERENCES,
-    colours,
-    new_figure,
-    number,
-    readable_name,
-    styled,
-)
+from promotions.base.formatting import number, short_percent
+from promotions.plots.style import FAINT, INK, REFERENCES, colours, new_figure, readable_name, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +81,7 @@ def _draw_ratio(axes: "Axes", rows: pd.DataFrame, place: dict[str, int], hues: d
                 color=FAINT, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )  # fmt: skip
         axes.annotate(
-            f"{share:.0%}" if share else "–", (1, height), xycoords=("axes fraction", "data"), xytext=(26, 0),
+            short_percent(share) if share else "–", (1, height), xycoords=("axes fraction", "data"), xytext=(26, 0),
             textcoords="offset points", ha="right", va="center", fontsize=8, color=INK if share else FAINT,
             fontweight="bold" if share == most else "normal",
         )  # fmt: skip
@@ -116,7 +108,7 @@ def _finding(table: pd.DataFrame, ratios: list[str]) -> str:
     if len(counts) and counts.iloc[0] > len(ratios) / 2:
         leader = _policy_name(str(counts.index[0]))
         if len(ratios) == 1:
-            return f"{leader} wins most often at C/R = {ratios[0]}: {shares[0]:.0%} of the trials"
+            return f"{leader} wins most often at C/R = {ratios[0]}: {short_percent(shares[0])} of the trials"
         return f"{leader} wins most often at {counts.iloc[0]} of {len(ratios)} cost ratios"
     if len(leaders) < len(ratios) / 2:
         return "No policy leads: several win as often as each other"

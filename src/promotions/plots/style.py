@@ -1,7 +1,6 @@
 """One style for every figure: its header, its colours, its names, its numbers, and the bytes it is saved as."""
 
 import io
-import math
 import re
 import textwrap
 from collections.abc import Callable, Iterable
@@ -147,17 +146,6 @@ def colours(names: Iterable[str]) -> dict[str, str]:
     left = [colour for colour in PALETTE if colour not in chosen.values()] or list(PALETTE)
     unknown = sorted(name for name in names if name not in fixed)
     return chosen | {name: left[i % len(left)] for i, name in enumerate(unknown)}
-
-
-def decimals(values: Iterable[float]) -> int:
-    """Decimals that show the largest of ``values`` with three significant digits."""
-    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
-    return max(0, 2 - math.floor(math.log10(largest))) if largest > 0 else 0
-
-
-def number(value: float, digits: int) -> str:
-    """``value`` with ``digits`` decimals, a proper minus sign, and no negative zero."""
-    return f"{value:z,.{digits}f}".replace("-", "−")
 
 
 def shortened(name: str) -> str:

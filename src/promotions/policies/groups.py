@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 
 from promotions.base.encoding import as_numbers, is_number
 from promotions.base.errors import InputError
+from promotions.base.formatting import as_label
 from promotions.base.validation import require_choice, require_finite, require_number, require_whole
 
 RULES = MEAN, LOWER_BOUND = "mean", "lower_bound"
@@ -271,17 +272,13 @@ def _label(groups: Sequence[Group], start: int, stop: int) -> str:
     if first.low is None or final.high is None:
         return {LEVEL: ", ".join(first.levels), POOL: "any other level", MISSING: "missing"}[first.kind]
     if first.low == final.high:
-        return _number(first.low)
+        return as_label(first.low)
     # Between the whole numbers 61 and 62 there is nobody, so the end may be named; of others the next beginning is.
     whole = all(end is None or end.is_integer() for group in groups for end in (group.low, group.high))
     above = [group.low for group in groups if group.low is not None and group.low > final.high]
     if not above:
-        return f"{_number(first.low)} and more" if start else f"{_number(first.low)} to {_number(final.high)}"
-    end = _number(final.high) if whole else f"below {_number(above[0])}"
+        return f"{as_label(first.low)} and more" if start else f"{as_label(first.low)} to {as_label(final.high)}"
+    end = as_label(final.high) if whole else f"below {as_label(above[0])}"
     if start == 0:
         return f"up to {end}" if whole else end
-    return f"{_number(first.low)} to {end}"
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+    return f"{as_label(first.low)} to {end}"

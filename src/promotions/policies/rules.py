@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.base.errors import InputError
+from promotions.base.formatting import plain
 from promotions.policies.audience import Audience
 from promotions.policies.budget import Budget
 from promotions.policies.groups import GroupPolicy
@@ -190,7 +191,7 @@ def pays(audience: Audience) -> list[str]:
     """What it means that a contact does not pay, and that it does."""
     economics = audience.economics
     if economics.charged == "on_treatment" and np.ndim(economics.cost) == np.ndim(economics.revenue) == 0:
-        return [f"effect {side} C/R = {economics.ratio:.4g}" for side in ("below", "at least")]
+        return [f"effect {side} C/R = {plain(economics.ratio, 4)}" for side in ("below", "at least")]
     return [f"expected to {what}" for what in ("cost more than it earns", "pay")]
 
 

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from promotions.base.encoding import LARGEST
 from promotions.base.errors import InputError
+from promotions.base.formatting import as_label
 from promotions.base.validation import require_whole
 
 Floats = NDArray[np.float64]
@@ -460,12 +461,16 @@ def _merged(path: list[Step]) -> dict[int, Limits]:
 def _condition(name: str, least: float | None, below: float | None, unknown: bool) -> tuple[str, bool]:
     """In words, and whether these are two conditions."""
     if below is None:
-        return (f"{name} known" if least is None or least == -math.inf else f"{name} ≥ {_number(least)}"), False
+        return (f"{name} known" if least is None or least == -math.inf else f"{name} ≥ {_cut(least)}"), False
     if below == -math.inf:
         return f"{name} unknown", False
     if least is None:
-        return f"{name} < {_number(below)}" + (" or unknown" if unknown else ""), unknown
-    return (f"{_number(least)} ≤ " if least > -math.inf else "") + f"{name} < {_number(below)}", False
+        return f"{name} < {_cut(below)}" + (" or unknown" if unknown else ""), unknown
+    return (f"{_cut(least)} ≤ " if least > -math.inf else "") + f"{name} < {_cut(below)}", False
+
+
+def _cut(value: float) -> str:
+    return as_label(value, 4, commas=True)
 
 
 def _joined(word: str, parts: list[tuple[str, bool]]) -> tuple[str, bool]:
@@ -473,12 +478,6 @@ def _joined(word: str, parts: list[tuple[str, bool]]) -> tuple[str, bool]:
     if len(parts) == 1:
         return parts[0]
     return word.join(f"({text})" if joined else text for text, joined in parts), True
-
-
-def _number(value: float) -> str:
-    # Adding 0 turns −0 into 0.
-    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value + 0.0:.4g}"
-    return text.replace("-", "−")
 
 
 def _to_json(node: Split | Leaf) -> dict[str, Any]:

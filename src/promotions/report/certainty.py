@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from promotions.base.formatting import number, percent
 from promotions.report.blocks import Block, Column, Figure, Heading, Missing, Paragraph, Row, Section, Table, Text
 from promotions.report.glossary import term
 from promotions.report.run import EVERYBODY, Run
-from promotions.report.words import Estimate, amount, counted, listed, percent, policy_name
+from promotions.report.words import Estimate, counted, listed, policy_name
 
 PER = 1000
 # Policies of a ratio in the table: those that win most often.
@@ -134,8 +135,8 @@ def stability_table(document: Mapping[str, Any]) -> Table:
                     (
                         f"C/R = {ratio}",
                         policy_name(name),
-                        amount(mean, digits, sign=True),
-                        amount(spread, digits),
+                        number(mean, digits, sign=True),
+                        number(spread, digits),
                         percent(float(numbers["loss_share"])),
                         percent(float(numbers["share_treated"])),
                         percent(float(numbers["win_share"])),

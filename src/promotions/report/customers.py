@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from promotions.plots.style import decimals, number
+from promotions.base.formatting import SPACE, alike, decimals, number, percent
 from promotions.report.blocks import (
     Block,
     Bullets,
@@ -23,17 +23,7 @@ from promotions.report.blocks import (
 )
 from promotions.report.glossary import term
 from promotions.report.run import Run
-from promotions.report.words import (
-    SPACE,
-    Estimate,
-    amount,
-    counted,
-    listed,
-    p_value,
-    percent,
-    plain,
-    policy_name,
-)
+from promotions.report.words import Estimate, counted, listed, p_value, policy_name
 
 MOST = 8
 LEVEL = 0.05
@@ -114,9 +104,8 @@ def affected_table(run: Run) -> Table:
         rows.append(
             (
                 str(row["feature"]),
-                plain(row["most_affected"]),
-                plain(row["least_affected"]),
-                amount(row["standardised_difference"], 2, sign=True),
+                *alike((row["most_affected"], row["least_affected"])),
+                number(row["standardised_difference"], 2, sign=True),
                 meaning or "–",
             )
         )
@@ -139,7 +128,7 @@ def differ(run: Run) -> str:
     frame = run.tables["affected"]
     order = frame["standardised_difference"].abs().sort_values(ascending=False, kind="stable").index[:3]
     parts = [
-        f"{row['feature']} ({plain(row['most_affected'])} against {plain(row['least_affected'])})"
+        f"{row['feature']} ({' against '.join(alike((row['most_affected'], row['least_affected'])))})"
         for row in frame.loc[order].to_dict("records")
     ]
     return f"The two fifths differ most in {listed(parts)}."

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from promotions.plots.style import decimals
+from promotions.base.formatting import SPACE, chance, decimals, number, percent, plain
 from promotions.report.blocks import (
     Block,
     Code,
@@ -21,7 +21,7 @@ from promotions.report.blocks import (
 from promotions.report.discounts import decision as decision_on_discounts
 from promotions.report.glossary import term
 from promotions.report.run import EVERYBODY, NOBODY, Run
-from promotions.report.words import SPACE, Estimate, amount, chance, listed, percent, plain, policy_name
+from promotions.report.words import Estimate, listed, policy_name
 
 PER = 1000
 
@@ -242,7 +242,7 @@ def against_truth(run: Run) -> Text:
     inside = "inside" if low <= true <= high else "outside"
     return (
         Strong("Held against the truth. "),
-        f"The data are simulated, so the truth is known: the decision earns {amount(true, digits)} per customer "
-        f"({inside} its 95{SPACE}% interval), the best possible one {amount(most, digits)}; it forgoes "
-        f"{amount(forgone, digits)}.",
+        f"The data are simulated, so the truth is known: the decision earns {number(true, digits)} per customer "
+        f"({inside} its 95{SPACE}% interval), the best possible one {number(most, digits)}; it forgoes "
+        f"{number(forgone, digits)}.",
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from promotions.base.formatting import SPACE, number, percent, plain
 from promotions.report.blocks import (
     Block,
     Code,
@@ -22,7 +23,7 @@ from promotions.report.blocks import (
 )
 from promotions.report.glossary import term
 from promotions.report.run import PICTURE_OF, Run
-from promotions.report.words import SPACE, Estimate, amount, counted, dose_name, listed, p_value, percent, plain
+from promotions.report.words import Estimate, counted, dose_name, listed, p_value
 
 Document = Mapping[str, Any]
 LEVEL = 0.05
@@ -181,7 +182,7 @@ def like_with_like(run: Run) -> Text | None:
         text = (*text, f", and double ML says {double.short(sign=True)}")
     hidden = at(run.metrics["discount/effect"], "profit", "sensitivity", "regression", "robustness_value")
     if hidden is not None:
-        share = f"{100 * float(hidden):.2g}{SPACE}%"
+        share = f"{plain(100 * float(hidden), 2)}{SPACE}%"
         text = (
             *text,
             f". A hidden cause would have to explain {share} of what is left of both discount and profit to undo this",
@@ -376,7 +377,7 @@ def rules_table(run: Run) -> Table | None:
                     profit.bounds(),
                     "0" if best else lead.number(sign=True),
                     "–" if best else lead.bounds(),
-                    amount(float(row["mean_dose"]), 1),
+                    number(float(row["mean_dose"]), 1),
                     percent(float(row["share_given"])),
                 ),
                 marked=marked,

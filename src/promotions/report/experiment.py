@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from promotions.base.formatting import SPACE, number, percent, plain
 from promotions.report.blocks import Block, Column, Figure, Paragraph, Row, Section, Table, Text, Verdict
 from promotions.report.glossary import term
 from promotions.report.run import Run
-from promotions.report.words import SPACE, Estimate, amount, counted, listed, p_value, percent, plain
+from promotions.report.words import Estimate, counted, listed, p_value
 
 TITLES = {
     "sample ratio": ("Were as many contacted as planned?", "propensity"),
@@ -72,7 +73,7 @@ def effect(run: Run) -> Text:
     customers = (
         f"{facts['n']:,} customers, {percent(facts['share_treated'])} of them contacted. Without a contact (",
         term("control", "control group"),
-        f") the outcome is {amount(facts['control_mean'], ate.digits)} on average; a contact changes it by ",
+        f") the outcome is {number(facts['control_mean'], ate.digits)} on average; a contact changes it by ",
         ate.text(sign=True),
     )
     if ate.above or ate.below:
@@ -85,7 +86,9 @@ def detectable(run: Run) -> Text:
     """The smallest effect that an experiment of this size finds."""
     facts = run.metrics["experiment"]
     relative = (
-        f", {100 * facts['mde_relative']:.2g}{SPACE}% of the control group’s outcome" if "mde_relative" in facts else ""
+        f", {plain(100 * facts['mde_relative'], 2)}{SPACE}% of the control group’s outcome"
+        if "mde_relative" in facts
+        else ""
     )
     text: tuple[str, ...] = ()
     if run.ratio == run.ratio and run.ratio > 0:

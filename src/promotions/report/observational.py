@@ -1,10 +1,11 @@
 """A table that is no experiment: what can be compared, what comparing gives, and what no data can tell."""
 
+from promotions.base.formatting import SPACE, number, percent, plain
 from promotions.report.blocks import Block, Column, Figure, Paragraph, Row, Section, Table, Text, Verdict
 from promotions.report.experiment import checks, dropped
 from promotions.report.glossary import term
 from promotions.report.run import Run
-from promotions.report.words import SPACE, Estimate, amount, counted, percent, plain
+from promotions.report.words import Estimate, counted
 
 TITLES = {
     "overlap": ("Was everybody’s like both contacted and not?", "propensity"),
@@ -57,10 +58,10 @@ def effect(run: Run) -> Text:
     ate, naive = Estimate.of(facts, "ate"), float(facts["naive_difference"])
     start = (
         f"{facts['n']:,} customers can be compared, {percent(facts['share_treated'])} of them contacted. As they are, "
-        f"the contacted differ from the others by {amount(naive, ate.digits, sign=True)}, which is not the effect of "
+        f"the contacted differ from the others by {number(naive, ate.digits, sign=True)}, which is not the effect of "
         "the contact. Compared with their like, without a contact (",
         term("control", "control group"),
-        f") the outcome is {amount(facts['control_mean'], ate.digits)} on average; a contact changes it by ",
+        f") the outcome is {number(facts['control_mean'], ate.digits)} on average; a contact changes it by ",
         ate.text(sign=True),
     )
     if ate.above or ate.below:
@@ -76,11 +77,11 @@ def methods(run: Run) -> Table:
     digits = Estimate.of(facts, "ate").digits
     for name, words, care in METHODS:
         found = Estimate.of(facts, name)
-        low, high = (amount(bound, digits) for bound in (found.low, found.high))
+        low, high = (number(bound, digits) for bound in (found.low, found.high))
         # The weighted interval takes estimates for the truth.
         bounds = "–" if name == "weighted_difference" else f"{low} to {high}"
         method: Text = (term("doubly_robust", words),) if name == "ate" else words
-        rows.append(Row((method, amount(found.value, digits, sign=True), bounds, care), marked=name == "ate"))
+        rows.append(Row((method, number(found.value, digits, sign=True), bounds, care), marked=name == "ate"))
     columns = (
         Column("Method", numeric=False),
         Column("Difference"),

@@ -10,20 +10,11 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from promotions.report import (
-    certainty,
-    customers,
-    decision,
-    discounts,
-    experiment,
-    observational,
-    policies,
-    provenance,
-)
+from promotions.base.formatting import SPACE
+from promotions.report import certainty, customers, decision, discounts, experiment, observational, policies, provenance
 from promotions.report.blocks import Code, Definitions, Link, Section, Strong, Term, Text, as_parts
 from promotions.report.glossary import GLOSSARY
 from promotions.report.run import Run
-from promotions.report.words import SPACE
 
 PACKAGE, FOLDER = "promotions.report", "templates"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -4,20 +4,12 @@ import math
 
 import pandas as pd
 
+from promotions.base.formatting import SPACE, chance, number, percent, plain
 from promotions.base.names import ENSEMBLE
 from promotions.report.blocks import Block, Code, Column, Figure, Heading, Paragraph, Row, Section, Table, Text
 from promotions.report.glossary import term
 from promotions.report.run import EVERYBODY, NOBODY, Run
-from promotions.report.words import (
-    SPACE,
-    Estimate,
-    amount,
-    chance,
-    counted,
-    percent,
-    plain,
-    policy_name,
-)
+from promotions.report.words import Estimate, counted, policy_name
 
 PER = 1000
 LEVEL = 0.05
@@ -227,7 +219,7 @@ def cost_table(run: Run) -> Table | None:
                     plain(float(row["ratio"]) * revenue),
                     estimate.number(sign=True),
                     estimate.bounds(),
-                    amount(PER * float(same.iloc[0]), estimate.digits, sign=True) if len(same) else "–",
+                    number(PER * float(same.iloc[0]), estimate.digits, sign=True) if len(same) else "–",
                 ),
                 marked=now,
             )

@@ -1,4 +1,4 @@
-"""Numbers as people read them: rounded by what is known of them, with a proper minus sign."""
+"""Words of the page: estimates rounded by what is known of them, names, counts and lists."""
 
 import math
 import re
@@ -6,53 +6,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from promotions.plots.style import number, readable_name
+from promotions.base.formatting import SPACE, is_nothing, last_digit, number, p_text, shows_something
+from promotions.plots.style import readable_name
 
-# A number and its sign of per cent stay in one line.
-SPACE = "\N{NO-BREAK SPACE}"
 DIGITS_OF_ERROR = 2
-# A bound that is not 0 gets up to so many more decimals before it is printed as 0.
+LEAST_P = 0.0001
+# A bound that is not 0 gets up to so many more decimals if they show it; one that is smaller is printed as 0.
 MORE_DIGITS = 3
 CONSTANTS = {"treat_all": "Contact everybody", "treat_none": "Contact nobody"}
 
 
-def amount(value: float, digits: int, *, sign: bool = False) -> str:
-    """``value`` with ``digits`` decimals; a negative number of them rounds to tens, hundreds and so on."""
-    rounded = float(f"{value:.{digits}f}") if digits >= 0 else round(value, digits)
-    plus = "+" if sign and rounded > 0 else ""
-    return plus + number(rounded, max(digits, 0))
-
-
-def plain(value: float, significant: int = 3) -> str:
-    """A number of which no error is known, to three significant digits; whole numbers of any size are kept whole."""
-    if not math.isfinite(value):
-        return "–"
-    if float(value).is_integer() and abs(value) < 1e15:
-        return number(value, 0)
-    exponent = math.floor(math.log10(abs(value)))
-    text = number(value, max(0, significant - 1 - exponent))
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def percent(share: float) -> str:
-    """A share in whole per cent; what is neither nothing nor everything is never printed as one of them."""
-    if 0 < share < 0.005:
-        return f"under 1{SPACE}%"
-    if 0.995 < share < 1:
-        return f"over 99{SPACE}%"
-    return f"{amount(100 * share, 0)}{SPACE}%"
-
-
-def chance(probability: float) -> str:
-    """A probability found by resampling: 0 of a thousand resamples is not never."""
-    if probability < 0.01:
-        return f"under 1{SPACE}%"
-    return f"over 99{SPACE}%" if probability > 0.99 else percent(probability)
-
-
 def p_value(value: float) -> str:
-    """``p = 0.012``, or ``p < 0.0001``."""
-    return f"p{SPACE}<{SPACE}0.0001" if value < 1e-4 else f"p{SPACE}={SPACE}{value:.2g}"
+    """``p = 0.012``, or ``p < 0.0001``, in one line."""
+    return p_text(value, least=LEAST_P, space=SPACE)
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
@@ -110,15 +76,16 @@ class Estimate:
 
     @property
     def digits(self) -> int:
-        """Decimals at which half the interval has two significant digits, and no bound is wrongly printed as 0."""
-        reach = (self.high - self.low) / 2 or abs(self.value)
-        if not math.isfinite(reach) or reach == 0:
+        """Decimals at which half the interval has two significant digits, or a few more if they keep a bound from 0."""
+        reach = (self.high - self.low) / 2
+        if not math.isfinite(reach):
             return 0
-        digits = DIGITS_OF_ERROR - 1 - math.floor(math.log10(reach))
-        for more in range(MORE_DIGITS):
-            if all(bound == 0 or float(f"{round(bound, digits + more):.12g}") != 0 for bound in (self.low, self.high)):
+        digits = last_digit(self.value if is_nothing(reach) else reach, DIGITS_OF_ERROR)
+        for more in range(MORE_DIGITS + 1):
+            bounds = [number(bound, digits + more) for bound in (self.low, self.high) if not is_nothing(bound)]
+            if all(map(shows_something, bounds)):
                 return digits + more
-        return digits + MORE_DIGITS
+        return digits
 
     def times(self, factor: float) -> "Estimate":
         """Of so many customers."""
@@ -126,15 +93,15 @@ class Estimate:
 
     def number(self, *, sign: bool = False) -> str:
         """The estimate alone."""
-        return amount(self.value, self.digits, sign=sign)
+        return number(self.value, self.digits, sign=sign)
 
     def size(self) -> str:
         """The estimate without its sign."""
-        return amount(abs(self.value), self.digits)
+        return number(abs(self.value), self.digits)
 
     def bounds(self) -> str:
         """``−0.10 to 0.37``."""
-        return f"{amount(self.low, self.digits)} to {amount(self.high, self.digits)}"
+        return f"{number(self.low, self.digits)} to {number(self.high, self.digits)}"
 
     def text(self, *, sign: bool = False) -> str:
         """``0.15 (95 % interval −0.10 to 0.37)``."""

@@ -12,6 +12,7 @@ from scipy import stats
 
 from promotions.base.encoding import fit_encoder
 from promotions.base.errors import InputError
+from promotions.base.formatting import alike, number, p_text, plain
 from promotions.base.splitting import assign_folds, clusters_of
 from promotions.base.validation import require_choice, require_keys
 from promotions.customers import Customers
@@ -143,8 +144,9 @@ def soundness_table(
 ) -> pd.DataFrame:
     """``Soundness.table``: each check in words, and its verdict."""
     means, shapes = balance[balance["test"] == MEAN], balance[balance["test"] == DISTRIBUTION]
-    design = f"{100 * propensity.mean():.4g} % by design" + (" on average" if np.ptp(propensity) > 0 else "")
-    relative = f" ({100 * metrics['mde_relative']:.3g} % of control)" if "mde_relative" in metrics else ""
+    design = f"{plain(100 * propensity.mean(), 4)} % by design" + (" on average" if np.ptp(propensity) > 0 else "")
+    relative = f" ({plain(100 * metrics['mde_relative'])} % of control)" if "mde_relative" in metrics else ""
+    effect, low, high = alike((outcome.effect, metrics["ate_ci_low"], metrics["ate_ci_high"]), 4)
     differing = means[means["differs"]]
     worst = means.iloc[0] if differing.empty else differing.iloc[0]
     least = shapes.iloc[0]
@@ -153,20 +155,21 @@ def soundness_table(
     rows = [
         (
             "sample ratio",
-            f"{100 * metrics['share_treated']:.2f} % of {metrics['n']:,} treated, {p_text(metrics['srm_p_value'])}",
+            f"{number(100 * metrics['share_treated'], 2)} % of {metrics['n']:,} treated, "
+            f"{p_text(metrics['srm_p_value'])}",
             f"{design}, {level}",
             SOUND if metrics["srm_p_value"] >= alpha else BROKEN,
         ),
         (
             "effect",
-            f"{outcome.effect:.4g} ({metrics['ate_ci_low']:.4g} to {metrics['ate_ci_high']:.4g})",
-            f"detectable: {metrics['mde']:.3g}{relative}",
+            f"{effect} ({low} to {high})",
+            f"detectable: {plain(metrics['mde'])}{relative}",
             SOUND if abs(outcome.effect) >= metrics["mde"] else LOOK,
         ),
         (
             "means",
-            f"worst: {worst['column']}, {worst['smd']:z.2g} SD, corrected {p_text(worst['p_value_holm'])}",
-            f"within ±{LARGE_SMD:g} SD, every {level}",
+            f"worst: {worst['column']}, {plain(worst['smd'], 2)} SD, corrected {p_text(worst['p_value_holm'])}",
+            f"within ±{plain(LARGE_SMD)} SD, every {level}",
             _balance_verdict(means, look=means["smd"].abs().max() > LARGE_SMD),
         ),
         (
@@ -179,7 +182,7 @@ def soundness_table(
         ),
         (
             "assignment AUC",
-            f"{metrics['assignment_auc']:.3f}, {p_text(metrics['assignment_auc_p_value'])}",
+            f"{number(metrics['assignment_auc'], 3)}, {p_text(metrics['assignment_auc_p_value'])}",
             f"as if drawn anew by design, {level}",
             SOUND if metrics["assignment_auc_p_value"] >= alpha else LOOK,
         ),
@@ -198,15 +201,10 @@ def soundness_lines(table: pd.DataFrame) -> str:
     lines = []
     for row in [tuple(table.columns), *table.itertuples(index=False)]:
         cells = [textwrap.wrap(str(cell), width) for cell, width in zip(row, WIDTHS.values(), strict=True)]
-        for number in range(max(map(len, cells))):
-            parts = [cell[number] if number < len(cell) else "" for cell in cells]
+        for place in range(max(map(len, cells))):
+            parts = [cell[place] if place < len(cell) else "" for cell in cells]
             lines.append([part.ljust(width) for part, width in zip(parts, WIDTHS.values(), strict=True)])
     return "\n".join("  ".join(line).rstrip() for line in lines)
-
-
-def p_text(p_value: float) -> str:
-    """A p-value in words: p = 0.012."""
-    return f"p = {p_value:.2g}" if p_value >= 1e-300 else "p < 1e-300"
 
 
 def stop_or_drop(customers: Customers, found: Soundness, checks: Mapping[str, Any]) -> Customers:
@@ -217,11 +215,12 @@ def stop_or_drop(customers: Customers, found: Soundness, checks: Mapping[str, An
     on_ratio = require_choice(checks["on_srm"], ("stop", "warn"), "checks.on_srm")
     on_post = require_choice(checks["on_post_treatment"], ("stop", "drop"), "checks.on_post_treatment")
     if not found.sample_ratio_is_sound and on_ratio == "stop":
-        expected = float(customers.frame["propensity"].mean())
+        measured = (float(found.metrics["share_treated"]), float(customers.frame["propensity"].mean()))
+        share, expected = (number(value, 4) for value in measured)
         raise InputError(
-            f"sample ratio mismatch: {found.metrics['share_treated']:.4f} of {found.metrics['n']:,} customers are "
-            f"treated, the design says {expected:.4f} (p = {found.metrics['srm_p_value']:.2g}); find who is missing "
-            "from an arm, correct the propensity, or set checks.on_srm to warn"
+            f"sample ratio mismatch: {share} of {found.metrics['n']:,} customers are treated, the design says "
+            f"{expected} ({p_text(float(found.metrics['srm_p_value']))}); find who is missing from "
+            "an arm, correct the propensity, or set checks.on_srm to warn"
         )
     if not found.post_treatment:
         return customers
@@ -274,4 +273,4 @@ def _strength(balance: pd.DataFrame, feature: str) -> str:
     if row["test"] == DISTRIBUTION:
         return f"its distribution differs, corrected {p_text(row['p_value_holm'])}"
     where = "" if row["column"] == feature else f" of {row['column']}"
-    return f"difference{where} {abs(row['smd']):.2g} SD, corrected {p_text(row['p_value_holm'])}"
+    return f"difference{where} {plain(abs(row['smd']), 2)} SD, corrected {p_text(row['p_value_holm'])}"

@@ -14,6 +14,7 @@ from scipy import stats
 
 from promotions.base.encoding import fit_encoder
 from promotions.base.errors import InputError
+from promotions.base.formatting import alike, number, percentage, plain
 from promotions.base.splitting import assign_folds, clusters_of
 from promotions.boosting.binned import Binned
 from promotions.boosting.cross_fitting import means_after
@@ -177,9 +178,9 @@ def weighted_balance(matrix: NDArray[np.float64], columns: list[str], sources: l
 
     matrix: (n, p).  columns, sources: names of its columns, and the features that they were made of.
     """
-    plain = as_if_by_lot(arms)
+    unweighted = as_if_by_lot(arms)
     rows = [
-        (column, feature, mean_test(values, plain)[0], mean_test(values, arms)[0])
+        (column, feature, mean_test(values, unweighted)[0], mean_test(values, arms)[0])
         for column, feature, values in zip(columns, sources, matrix.T, strict=True)
     ]
     table = pd.DataFrame(rows, columns=["column", "feature", "smd_before", "smd_after"])
@@ -217,10 +218,10 @@ def _require_comparable(
 
 def _most_telling(matrix: NDArray[np.float64], sources: list[str], treatment: NDArray[np.int8]) -> str:
     """The feature whose means differ most between the arms, and by how much."""
-    plain = Arms(treatment, np.full(len(treatment), float(treatment.mean())), np.arange(len(treatment)))
-    differences = np.array([abs(mean_test(values, plain)[0]) for values in matrix.T])
+    arms = Arms(treatment, np.full(len(treatment), float(treatment.mean())), np.arange(len(treatment)))
+    differences = np.array([abs(mean_test(values, arms)[0]) for values in matrix.T])
     place = int(np.argmax(differences))
-    return f"feature {sources[place]!r} ({differences[place]:.2g} SD)"
+    return f"feature {sources[place]!r} ({plain(differences[place], 2)} SD)"
 
 
 def _left_out(treatment: NDArray[np.int8], kept: NDArray[np.bool_], overlap: float) -> dict[str, float | int]:
@@ -278,35 +279,38 @@ def _table(metrics: dict[str, float | int | str | bool], calibration: Calibratio
     facts = {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
     slope, bad_slope = "", False
     if calibration.slope is not None and calibration.ci_low is not None and calibration.ci_high is not None:
-        slope = f", slope {calibration.slope:.2f} ({calibration.ci_low:.2f} to {calibration.ci_high:.2f})"
+        low, high = number(calibration.ci_low, 2), number(calibration.ci_high, 2)
+        slope = f", slope {number(calibration.slope, 2)} ({low} to {high})"
         bad_slope = calibration.ci_high < GOOD_SLOPE[0] or calibration.ci_low > GOOD_SLOPE[1]
     bad_error = calibration.error > calibration.error_by_chance + GOOD_ERROR
+    treated, control = (percentage(facts[f"share_left_out_{arm}"], 2) for arm in ("treated", "control"))
+    shown = [facts[name] for name in ("ate", "ate_ci_low", "ate_ci_high", "weighted_difference", "naive_difference")]
+    ate, ate_low, ate_high, weighted, naive = alike(shown, 4)
     away = facts["ate_ci_low"] > 0 or facts["ate_ci_high"] < 0
     rows = [
         (
             "overlap",
-            f"{facts['left_out']:,} of {facts['n_read']:,} left out: {facts['share_left_out_treated']:.2%} of the "
-            f"treated, {facts['share_left_out_control']:.2%} of control",
-            f"chance of treatment within {facts['overlap']:g} to {1 - facts['overlap']:g}",
+            f"{facts['left_out']:,} of {facts['n_read']:,} left out: {treated} of the treated, {control} of control",
+            f"chance of treatment within {plain(facts['overlap'])} to {plain(1 - facts['overlap'])}",
             LOOK if facts["share_left_out"] > LARGE_SHARE else SOUND,
         ),
         (
             "chances",
-            f"AUC {facts['propensity_auc']:.3f}, tenths off by {calibration.error:.2g}{slope}",
-            f"slope 1, tenths off by {calibration.error_by_chance:.2g} by chance",
+            f"AUC {number(facts['propensity_auc'], 3)}, tenths off by {plain(calibration.error, 2)}{slope}",
+            f"slope 1, tenths off by {plain(calibration.error_by_chance, 2)} by chance",
             LOOK if bad_slope and bad_error else SOUND,
         ),
         (
             "balance",
-            f"worst: {metrics['max_abs_smd_before_feature']}, {facts['max_abs_smd_before']:.2g} SD; weighted: "
-            f"{metrics['max_abs_smd_after_feature']}, {facts['max_abs_smd_after']:.2g} SD",
-            f"weighted: within ±{LARGE_SMD:g} SD",
+            f"worst: {metrics['max_abs_smd_before_feature']}, {plain(facts['max_abs_smd_before'], 2)} SD; weighted: "
+            f"{metrics['max_abs_smd_after_feature']}, {plain(facts['max_abs_smd_after'], 2)} SD",
+            f"weighted: within ±{plain(LARGE_SMD)} SD",
             LOOK if facts["max_abs_smd_after"] > LARGE_SMD else SOUND,
         ),
         (
             "effect",
-            f"{facts['ate']:.4g} ({facts['ate_ci_low']:.4g} to {facts['ate_ci_high']:.4g}), doubly robust",
-            f"weighted {facts['weighted_difference']:.4g}, naive {facts['naive_difference']:.4g}",
+            f"{ate} ({ate_low} to {ate_high}), doubly robust",
+            f"weighted {weighted}, naive {naive}",
             SOUND if away else LOOK,
         ),
         (
@@ -322,10 +326,11 @@ def _table(metrics: dict[str, float | int | str | bool], calibration: Calibratio
 def _notes(metrics: dict[str, float | int | str | bool]) -> tuple[str, ...]:
     """What has to be said aloud."""
     overlap = float(metrics["overlap"])
-    rule = f"a chance of treatment below {overlap:g} or above {1 - overlap:g} (data.table.overlap)"
+    rule = f"a chance of treatment below {plain(overlap)} or above {plain(1 - overlap)} (data.table.overlap)"
+    treated, control = (percentage(float(metrics[f"share_left_out_{arm}"]), 2) for arm in ("treated", "control"))
     who = (
-        f"{metrics['left_out']:,} of {metrics['n_read']:,} customers, {metrics['share_left_out_treated']:.2%} of the "
-        f"treated and {metrics['share_left_out_control']:.2%} of control, are left out of everything: they have {rule}"
+        f"{metrics['left_out']:,} of {metrics['n_read']:,} customers, {treated} of the treated and {control} of "
+        f"control, are left out of everything: they have {rule}"
     )
     return (
         "this is not an experiment: chances of treatment were estimated, and every answer stands only if all reasons "

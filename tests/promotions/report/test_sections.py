@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from promotions.base.errors import InputError
-from promotions.report import certainty, customers, decision, discounts, experiment, policies, provenance
+from promotions.report import certainty, customers, decision, discounts, experiment, policies, provenance, render
 from promotions.report.blocks import Missing, Table, in_words
 from promotions.report.glossary import GLOSSARY, KEYS, term
 from promotions.report.page import sections
@@ -254,6 +254,15 @@ def test_the_most_different_features_come_first_whichever_the_sign():
     table = customers.affected_table(a_run())
     assert [row.cells[0] for row in table.rows] == ["orders is unknown", "age", "region is north"]
     assert [row.cells[4] for row in table.rows] == ["Number of orders", "Age in years", "–"]
+
+
+def test_the_mean_of_a_level_that_nobody_has_is_0_whatever_its_sum_left_over():
+    run = a_run()
+    nobody = run.tables["affected"].assign(least_affected=[3.33e-16, -3.33e-16, 0.0])
+    run = dataclasses.replace(run, tables=run.tables | {"affected": nobody})
+    table = customers.affected_table(run)
+    assert [row.cells[1:3] for row in table.rows] == [("0.960", "0.000"), ("54.4", "0.0"), ("0.100", "0.000")]
+    assert "0.000000" not in render(run)
 
 
 def test_without_a_dictionary_there_is_no_column_of_meanings():

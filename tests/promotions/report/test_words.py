@@ -1,18 +1,16 @@
 """Numbers as people read them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from promotions.base.formatting import MOST_DECIMALS, SPACE
 from promotions.report.words import (
-    SPACE,
     Estimate,
-    amount,
-    chance,
     counted,
     dose_name,
     listed,
     p_value,
-    percent,
-    plain,
     policy_name,
 )
 
@@ -30,6 +28,29 @@ from promotions.report.words import (
 )
 def test_an_estimate_is_rounded_to_two_digits_of_half_its_interval(estimate, words):
     assert estimate.short() == words
+
+
+@pytest.mark.parametrize("left_over", [3.33e-16, -3.33e-16])
+def test_what_is_left_over_from_a_sum_is_0_and_brings_no_digits(left_over):
+    assert Estimate(0.5, left_over, 1.0).short() == Estimate(0.5, 0.0, 1.0).short() == "0.50 (0.00 to 1.00)"
+    assert Estimate(left_over, left_over, left_over).short(sign=True) == "0 (0 to 0)"
+    assert Estimate(24.3911, 24.3911, 24.3911 + left_over).short() == "24 (24 to 24)"
+
+
+finite = st.floats(-1e12, 1e12)
+
+
+@given(finite, finite, finite, st.booleans())
+def test_no_estimate_has_more_digits_than_its_interval_is_known_to(value, one, other, sign):
+    estimate = Estimate(value, min(one, other), max(one, other))
+    texts = [estimate.number(sign=sign), *estimate.bounds().split(" to ")]
+    assert not any(text[0] in "−-" and set(text[1:]) <= set("0.,") for text in texts)
+    digits = {len(text.partition(".")[2]) for text in texts}
+    assert len(digits) == 1
+    assert digits <= set(range(MOST_DECIMALS + 1))
+    half = f"{(estimate.high - estimate.low) / 2:.{max(digits)}f}"
+    # Two significant digits, and the few more that a bound beside 0 may ask for.
+    assert len(half.lstrip("0.").replace(".", "")) <= 2 + 3 or not max(digits)
 
 
 @pytest.mark.parametrize("low", [0.004, 0.0004, -0.0004])
@@ -52,40 +73,6 @@ def test_more_or_less_says_the_sign_in_words():
 
 def test_estimates_scale_with_the_number_of_customers():
     assert Estimate(0.125, -0.5, 0.75).times(1000) == Estimate(125, -500, 750)
-
-
-@pytest.mark.parametrize(
-    ("value", "digits", "words"),
-    [(1234.5678, 2, "1,234.57"), (-0.004, 2, "0.00"), (-0.006, 2, "−0.01"), (1250, -2, "1,200"), (-49, -2, "0")],
-)
-def test_amounts_have_separators_a_proper_minus_and_no_negative_zero(value, digits, words):
-    assert amount(value, digits) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [(40, "40"), (0.025, "0.025"), (0.04444, "0.0444"), (13757.003, "13,757"), (-0.0373, "−0.0373"), (0, "0")],
-)
-def test_plain_numbers_have_three_digits_and_whole_ones_all(value, words):
-    assert plain(value) == words
-
-
-def test_a_number_that_is_none_is_a_dash():
-    assert plain(float("nan")) == plain(float("inf")) == "–"
-
-
-@pytest.mark.parametrize(
-    ("share", "words"),
-    [(0, "0 %"), (1, "100 %"), (0.745, "74 %"), (0.001, "under 1 %"), (0.9999, "over 99 %"), (0.006, "1 %")],
-)
-def test_a_share_is_never_rounded_to_nothing_or_everything(share, words):
-    assert percent(share) == words.replace(" %", f"{SPACE}%")
-
-
-def test_a_probability_of_none_of_the_resamples_is_not_never():
-    assert chance(0.0) == f"under 1{SPACE}%"
-    assert chance(1.0) == f"over 99{SPACE}%"
-    assert chance(0.031) == f"3{SPACE}%"
 
 
 def test_p_values_have_a_floor():

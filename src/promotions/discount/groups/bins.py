@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.base.encoding import as_numbers, is_number
+from promotions.base.formatting import as_label
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -87,8 +88,8 @@ def _ranges(known: Floats, cuts: Sequence[float]) -> list[str]:
         return ["all"]
     labels = []
     for index, part in enumerate(parts):
-        low = _number(part[0]) if whole else _number(cuts[index - 1]) if index else ""
-        high = _number(part[-1]) if whole else _number(cuts[index]) if index < len(cuts) else ""
+        low = as_label(part[0], 4) if whole else as_label(cuts[index - 1], 4) if index else ""
+        high = as_label(part[-1], 4) if whole else as_label(cuts[index], 4) if index < len(cuts) else ""
         if index == 0:
             labels.append(f"up to {high}")
         elif index == len(cuts):
@@ -96,10 +97,6 @@ def _ranges(known: Floats, cuts: Sequence[float]) -> list[str]:
         else:
             labels.append(low if low == high else f"{low} to {high}")
     return labels
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
 
 
 def fit_bands(dose: Floats, spec: int | Sequence[float], least: int) -> Bins:
@@ -111,7 +108,7 @@ def fit_bands(dose: Floats, spec: int | Sequence[float], least: int) -> Bins:
     labels = _ranges(known, above.cuts)
     if labels and labels[0].startswith("up to"):
         end = known[known <= above.cuts[0]][-1]
-        labels[0] = _number(known[0]) if known[0] == end else f"{_number(known[0])} to {_number(end)}"
+        labels[0] = as_label(known[0], 4) if known[0] == end else f"{as_label(known[0], 4)} to {as_label(end, 4)}"
     return Bins(
         (0.0, *above.cuts) if zero else above.cuts, None, False, False, ((NONE,) if zero else ()) + tuple(labels)
     )

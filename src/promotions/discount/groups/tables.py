@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promotions.base.formatting import alike
 from promotions.discount.groups.study import LOG, GroupStudy
 
 
@@ -92,5 +93,5 @@ def finding(study: GroupStudy) -> str:
     """The bins of the first column with the lowest and the highest effect on profit, in words."""
     name, column = next(iter(study.columns.items()))
     rows = column.effects["profit"].frame.sort_values("effect", kind="stable")
-    ends = [f"{rows['effect'].iloc[end]:.3g} where {name} is {rows['bin'].iloc[end]}" for end in (0, -1)]
-    return ", ".join(ends)
+    ends = zip(alike(rows["effect"].iloc[[0, -1]]), rows["bin"].iloc[[0, -1]], strict=True)
+    return ", ".join(f"{shown} where {name} is {label}" for shown, label in ends)

@@ -16,6 +16,7 @@ from scipy import stats
 from scipy.special import gammainc, gammaincc, ndtr
 
 from promotions.base.encoding import as_numbers, is_number
+from promotions.base.formatting import number, p_text
 from promotions.base.validation import require_share
 from promotions.discount.prepare.tables import MONEY
 from promotions.inference.multiplicity import holm
@@ -270,8 +271,8 @@ def _why(name: str, rows: pd.DataFrame, alpha: float, by_hand: Iterable[str]) ->
     reasons = ["listed in discount.exclude"] if name in by_hand else []
     if len(found):
         row = found.iloc[0]
-        p_value = f"corrected p = {row['p_value_holm']:.1g}" if row["p_value_holm"] > 0 else "corrected p < 1e-300"
-        strength = f"{'correlation' if row['test'] == MEAN else 'V ='} {row['statistic']:.2f}"
+        p_value = f"corrected {p_text(row['p_value_holm'], 1)}"
+        strength = f"{'correlation' if row['test'] == MEAN else 'V ='} {number(row['statistic'], 2)}"
         what = "depends" if row["test"] == MEAN else "its distribution depends"
         reasons.append(f"{what} on a discount given by lot ({strength}, {p_value}), so it was measured after it")
     if reasons:

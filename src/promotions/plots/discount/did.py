@@ -5,17 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from promotions.plots.style import (
-    ALERT,
-    FAINT,
-    INK,
-    RULE_PALETTE,
-    decimals,
-    new_figure,
-    number,
-    styled,
-    zero_line,
-)
+from promotions.base.formatting import as_label, decimals, number, p_text, short_percent
+from promotions.plots.style import ALERT, FAINT, INK, RULE_PALETTE, new_figure, styled, zero_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +40,7 @@ def event_study(frame: pd.DataFrame, *, names: dict[str, str], simulated: bool) 
     after = rows[(rows["treated"] == first) & (rows["event_time"] >= 0)]
     certain = int(((after["joint_ci_low"] > 0) | (after["joint_ci_high"] < 0)).sum())
     mean = float(after["estimate"].mean())
-    began = f"{after['month'].iloc[0]:g}"
+    began = as_label(after["month"].iloc[0])
     if certain == 0:
         title = f"No month since {began} tells the discount's effect on profit of {names[first]} from 0"
     else:
@@ -82,7 +73,7 @@ def _draw_study(axes: "Axes", rows: pd.DataFrame, who: str) -> None:
     tested = ""
     if np.isfinite(p_value):
         verdict = "trends differ before" if p_value < LEVEL else "no different trend found before"
-        tested = f"; {verdict}: p = {p_value:.2g}"
+        tested = f"; {verdict}: {p_text(p_value)}"
     axes.set_title(f"{who}{tested}", fontweight="bold")
     axes.set_xticks(rows["month"])
 
@@ -112,7 +103,7 @@ def before_after(frame: pd.DataFrame, *, names: dict[str, str], starts: dict[str
             part = part.sort_values("month")
             axes.plot(part["month"], part["mean"], color=hue, linestyle=line, marker="o", markersize=3, label=label)
         axes.axvline(starts[analysis] - 0.5, color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1.5)
-        axes.set_title(f"{who}: from month {starts[analysis]:g}", fontweight="bold")
+        axes.set_title(f"{who}: from month {as_label(starts[analysis])}", fontweight="bold")
         axes.legend(loc="lower right")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("month")
@@ -148,10 +139,10 @@ def synthetic(found: "RegionStudy | None", *, simulated: bool) -> "Figure":
         verdict = "farther than any untreated region strays from its own"
     amount = number(abs(mixture.effect), decimals([mixture.effect]))
     side = "below" if mixture.effect < 0 else "above"
-    title = f"{region} is {amount} a customer {side} its mixture from month {start:g} on, {verdict}"
-    mixed = ", ".join(f"{row['region']} {row['weight']:.0%}" for _, row in weights.head(4).iterrows())
+    title = f"{region} is {amount} a customer {side} its mixture from month {as_label(start)} on, {verdict}"
+    mixed = ", ".join(f"{row['region']} {short_percent(row['weight'])}" for _, row in weights.head(4).iterrows())
     more = f" and {len(weights) - 4} more" if len(weights) > 4 else ""
-    subtitle = f"Mixture: {mixed}{more}; p = {mixture.p_value:.2g}, by the ratio of gaps after and before"
+    subtitle = f"Mixture: {mixed}{more}; {p_text(mixture.p_value)}, by the ratio of gaps after and before"
     figure = new_figure(title, subtitle, simulated=simulated, height=3.8)
     left, right = figure.subplots(1, 2)
     left.plot(mine["month"], mine["actual"], color=BLUE, linewidth=2.4, label=region)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from promotions.plots.style import FAINT, INK, RULE_PALETTE, decimals, new_figure, number, readable_name, styled
+from promotions.base.formatting import decimals, number, percentage, short_percent
+from promotions.plots.style import FAINT, INK, RULE_PALETTE, new_figure, readable_name, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +42,8 @@ def response_curves(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     named = feature.replace("_", " ")
     if paid[most] - paid[least] > 0.1:
         title = (
-            f"The champion gives a discount to {paid[most]:.0%} of customers with {named} {most}, "
-            f"and to {paid[least]:.0%} with {named} {least}"
+            f"The champion gives a discount to {short_percent(paid[most])} of customers with {named} {most}, "
+            f"and to {short_percent(paid[least])} with {named} {least}"
         )
     else:
         title = f"The champion treats customers of every {named} much alike"
@@ -80,8 +81,8 @@ def _draw_group(axes: "Axes", rows: pd.DataFrame) -> None:
     for where, value, share in given[["dose", "profit", "given"]].itertuples(index=False):
         if share >= 0.05:
             axes.annotate(
-                f"{share:.0%}", (where, value), xytext=(6, 5), textcoords="offset points", fontsize=9, color=ORANGE,
-                fontweight="bold",
+                short_percent(share), (where, value), xytext=(6, 5), textcoords="offset points", fontsize=9,
+                color=ORANGE, fontweight="bold",
             )  # fmt: skip
 
 
@@ -149,8 +150,8 @@ def dose_distribution(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     doses = frame.drop_duplicates("dose").sort_values("dose")
     given = {who: float(frame.loc[(frame["who"] == who) & (frame["dose"] > 0), "share"].sum()) for who in WHO}
     title = (
-        f"The champion gives a discount to {given['champion']:.0%} of customers; "
-        f"the company gave one to {given[COMPANY]:.0%}"
+        f"The champion gives a discount to {short_percent(given['champion'])} of customers; "
+        f"the company gave one to {short_percent(given[COMPANY])}"
     )
     subtitle = "Share of customers by dose; levels joined by a dash are given and judged together"
     figure = new_figure(title, subtitle, simulated=simulated, height=3.6)
@@ -163,7 +164,7 @@ def dose_distribution(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         )
     axes.set_xticks(range(len(doses)), list(doses["name"]))
     axes.grid(visible=False, axis="x")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(lambda value, _: percentage(value))
     axes.set_xlabel("discount (money)")
     axes.set_ylabel("share of customers")
     figure.legend(loc="outside lower left", ncols=len(WHO))

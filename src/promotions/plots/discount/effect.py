@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from promotions.plots.style import (
-    ALERT,
-    FAINT,
-    INK,
-    RULE_PALETTE,
-    decimals,
-    new_figure,
-    number,
-    readable_name,
-    styled,
-)
+from promotions.base.formatting import MOST_DECIMALS, decimals, number, percentage
+from promotions.plots.style import ALERT, FAINT, INK, RULE_PALETTE, new_figure, readable_name, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,7 +158,9 @@ def sensitivity(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     start, value = float(z[0, 0]), float(frame["robustness_value"].iloc[0])
     shown = frame[(frame["kind"] == "control") & (frame["times"] == 1)].head(MOST_BENCHMARKS)
     harmful = shown[np.sign(shown["estimate"]) != np.sign(start)]
-    title = f"A confounder that explains {value:.1%} of the rest of discount and of profit takes the effect away"
+    title = (
+        f"A confounder that explains {percentage(value, 1)} of the rest of discount and of profit takes the effect away"
+    )
     compared = (
         f"one as strong as {_column_name(str(harmful['control'].iloc[0]))} would turn its sign"
         if len(harmful)
@@ -228,5 +221,4 @@ def _column_name(name: str) -> str:
 
 def _digits_of(level: float) -> int:
     """Decimals in which a round number is written out."""
-    text = f"{level:.10f}".rstrip("0")
-    return len(text.partition(".")[2])
+    return len(number(level, MOST_DECIMALS).rstrip("0").partition(".")[2])

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from promotions.base.formatting import decimals, number, p_text, percentage, short_percent
 from promotions.plots.style import (
     ALERT,
     FAINT,
     INK,
     RULE_PALETTE,
-    decimals,
     new_figure,
-    number,
     readable_name,
     shortened,
     styled,
@@ -114,8 +113,8 @@ def cumulative_gain(frame: pd.DataFrame, *, areas: dict[str, tuple[float, float]
         top = lead.sort_values("lead", kind="stable").iloc[-1]
         digits = decimals([float(top["gain"]), float(top["random"])])
         title = (
-            f"A dollar to each of the first {top['share']:.0%} by {readable_name(best).lower()} makes "
-            f"{number(float(top['gain']), digits)} a customer of all; to a random {top['share']:.0%}, "
+            f"A dollar to each of the first {short_percent(top['share'])} by {readable_name(best).lower()} makes "
+            f"{number(float(top['gain']), digits)} a customer of all; to a random {short_percent(top['share'])}, "
             f"{number(float(top['random']), digits)}"
         )
     subtitle = "Effect among the first × their share, highest values first; shaded: 95% for each share, lines: for all"
@@ -126,10 +125,8 @@ def cumulative_gain(frame: pd.DataFrame, *, areas: dict[str, tuple[float, float]
     for axes, (column, part) in zip(grid.flat, panels.items(), strict=False):
         _draw_gain(axes, part)
         area, p_value = areas[column]
-        axes.set_title(
-            f"{shortened(readable_name(column))}: area {number(area, decimals([area]))}, p = {p_value:.1g}",
-            fontweight="bold",
-        )
+        told = f"area {number(area, decimals([area]))}, {p_text(p_value, 1)}"
+        axes.set_title(f"{shortened(readable_name(column))}: {told}", fontweight="bold")
     for axes in list(grid.flat)[len(panels) :]:
         axes.remove()
     for place in range(max(0, len(panels) - columns), len(panels)):
@@ -155,7 +152,7 @@ def _draw_gain(axes: "Axes", part: pd.DataFrame) -> None:
         axes.plot(share, random + from_zero(part[bound]), color=BLUE, linewidth=0.8)
     axes.plot(share, random, color=FAINT, linestyle=(0, (5, 2)), label="random order")
     axes.plot(share, from_zero(part["gain"]), color=BLUE, linewidth=2.4, label="by this column")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.xaxis.set_major_formatter(lambda value, _: percentage(value))
     axes.set_xlim(0, 1)
 
 

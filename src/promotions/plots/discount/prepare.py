@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from promotions.base.formatting import plain
 from promotions.plots.style import ALERT, FAINT, INK, new_figure, styled
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def post_treatment(frame: pd.DataFrame, *, alpha: float, simulated: bool) -> "Fi
     axes.set_xlim(0, max(1.06 * float(evidence["z"].max()), 1.5 * limit))
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(
-        f"standard deviations from independence (grey: what chance does, all columns together, at {alpha:g})"
+        f"standard deviations from independence (grey: what chance does, all columns together, at {plain(alpha)})"
     )
     axes.legend(loc="lower right")
     return figure

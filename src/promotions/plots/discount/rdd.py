@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from promotions.plots.style import (
-    ALERT,
-    FAINT,
-    INK,
-    RULE_PALETTE,
-    decimals,
-    new_figure,
-    number,
-    readable_name,
-    styled,
-    zero_line,
-)
+from promotions.base.formatting import decimals, number, plain
+from promotions.plots.style import ALERT, FAINT, INK, RULE_PALETTE, new_figure, readable_name, styled, zero_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +30,7 @@ def jump(frame: pd.DataFrame, *, running: str, simulated: bool) -> "Figure":
     cutoff = float(frame["cutoff"].iloc[0])
     gaps = {name: _gap(frame[(frame["outcome"] == name) & (frame["kind"] == "local")], cutoff) for name in PANELS}
     title = (
-        f"At {readable_name(running).lower()} {cutoff:g} the discount jumps by "
+        f"At {readable_name(running).lower()} {plain(cutoff)} the discount jumps by "
         f"{number(gaps['discount'], decimals([gaps['discount']]))} and profit by "
         f"{number(gaps['profit'], decimals([gaps['profit']]))}"
     )

@@ -7,18 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.base.encoding import as_numbers, is_number
-from promotions.plots.style import (
-    FAINT,
-    INK,
-    RULE_PALETTE,
-    decimals,
-    new_figure,
-    number,
-    readable_name,
-    shortened,
-    styled,
-    zero_line,
-)
+from promotions.base.formatting import decimals, number, short_percent
+from promotions.plots.style import FAINT, INK, RULE_PALETTE, new_figure, readable_name, shortened, styled, zero_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +68,7 @@ def beeswarm(
         axes.scatter(x[~known], heights[~known], s=3, color=UNRANKED, linewidths=0)
         axes.scatter(x[known], heights[known], s=3, c=standing[known], cmap=colours, vmin=0, vmax=1, linewidths=0)
         for text, right, side in (
-            (f"{row['share']:.0%}", 32, "right"),
+            (short_percent(row["share"]), 32, "right"),
             (_shorter(str(row["direction"]), 36), 40, "left"),
         ):
             axes.annotate(text, (1, place), xycoords=("axes fraction", "data"), xytext=(right, 0), ha=side,
@@ -162,7 +152,7 @@ def _numbers(axes: "Axes", values: "pd.Series[Any]", contribution: Floats, chose
     if not known.all():
         told = number(float(contribution[~known].mean()), decimals(np.abs(contribution)))
         axes.annotate(
-            f"unknown ({_percent(1 - known.mean())}): {told}", (0.98, 0.03),
+            f"unknown ({short_percent(1 - known.mean())}): {told}", (0.98, 0.03),
             xycoords="axes fraction", ha="right", va="bottom", fontsize=8, color=FAINT,
         )  # fmt: skip
     axes.locator_params(axis="x", nbins=4)
@@ -191,7 +181,7 @@ def _faithfully(method: str, fidelity: float) -> str:
     """How the contributions came about."""
     if method == "exact":
         return "exact SHAP values"
-    return f"SHAP values, {method} (held-out R² {np.floor(fidelity * 1000) / 1000:.3f})"
+    return f"SHAP values, {method} (held-out R² {number(np.floor(fidelity * 1000) / 1000, 3)})"
 
 
 def _spread_out(n: int) -> NDArray[np.intp]:
@@ -242,10 +232,6 @@ def _value_key(figure: "Figure", colours: "Colormap") -> None:
     marks["category, or unknown"] = UNRANKED
     handles = [Line2D([], [], linestyle="", marker="o", markersize=5, color=hue) for hue in marks.values()]
     figure.legend(handles, list(marks), loc="outside lower left", ncols=len(marks), fontsize=9, handletextpad=0.1)
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.005 else "<1%"
 
 
 def _shorter(words: str, most: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from promotions.base.formatting import decimals, number, percentage, plain, short_percent
 from promotions.plots.style import (
     FAINT,
     INK,
@@ -15,9 +16,7 @@ from promotions.plots.style import (
     RULE_ORDER,
     RULE_PALETTE,
     colours,
-    decimals,
     new_figure,
-    number,
     readable_name,
     styled,
     zero_line,
@@ -44,13 +43,13 @@ def profit_by_cost_ratio(frame: pd.DataFrame, *, ratio: float, shaded: str, simu
     digits = decimals(now.values())
     best = max((name for name in now if name != "oracle"), key=now.__getitem__)
     if now[best] <= 0:
-        title = f"Nothing earns more than treating nobody at C/R = {shown:.3g}"
+        title = f"Nothing earns more than treating nobody at C/R = {plain(shown)}"
     elif best in REFERENCES:
         earned = number(now[best], digits)
-        title = f"Treating everybody has the highest estimate at C/R = {shown:.3g}: {earned} per customer"
+        title = f"Treating everybody has the highest estimate at C/R = {plain(shown)}: {earned} per customer"
     else:
         verb = "has the highest estimate" if len(now.keys() - REFERENCES) > 1 else "earns"
-        title = f"{readable_name(best)} {verb} at C/R = {shown:.3g}: {number(now[best], digits)} per customer"
+        title = f"{readable_name(best)} {verb} at C/R = {plain(shown)}: {number(now[best], digits)} per customer"
     subtitle = (
         f"The rule “treat if the effect is at least C/R”; shaded: {readable_name(shaded)}, 95% band of the whole curve"
     )
@@ -64,7 +63,7 @@ def profit_by_cost_ratio(frame: pd.DataFrame, *, ratio: float, shaded: str, simu
     if shown == ratio:
         axes.axvline(ratio, color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1.5)
         axes.annotate(
-            f"now {ratio:.3g}", (ratio, 1), xycoords=("data", "axes fraction"), xytext=(4, -3),
+            f"now {plain(ratio)}", (ratio, 1), xycoords=("data", "axes fraction"), xytext=(4, -3),
             textcoords="offset points", va="top", fontsize=9, color=FAINT,
         )  # fmt: skip
     # Treating everybody falls without end as contacts become dearer; it may leave the picture, the learners may not.
@@ -97,8 +96,8 @@ def profit_by_share(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         )
     else:
         title = (
-            f"The highest estimate is {number(top['profit'], digits)} per customer with the best {top['share']:.0%} "
-            f"treated; all of them: {number(everybody['profit'], digits)}"
+            f"The highest estimate is {number(top['profit'], digits)} per customer with the best "
+            f"{short_percent(top['share'])} treated; all of them: {number(everybody['profit'], digits)}"
         )
     subtitle = (
         f"Customers in the order of {readable_name(name)}; dark: 95% interval at each budget, light: of the whole curve"
@@ -115,7 +114,7 @@ def profit_by_share(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
                   ha="right", fontsize=9, color=FAINT)  # fmt: skip
     axes.plot(top["share"], top["profit"], "o", markersize=6, color=hue)
     axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.xaxis.set_major_formatter(lambda value, _: percentage(value))
     axes.set_xlabel("share of customers treated")
     axes.set_ylabel("profit over treating nobody\n(money per customer)")
     return figure
@@ -138,8 +137,8 @@ def qini(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         digits = decimals([gain, by_chance])
         verb = "has the highest curve" if len(area) > 1 else "ranks customers"
         title = (
-            f"{readable_name(best)} {verb}: its first {share:.0%} gain {number(gain, digits)} a customer, "
-            f"a random {share:.0%} {number(by_chance, digits)}"
+            f"{readable_name(best)} {verb}: its first {short_percent(share)} gain {number(gain, digits)} a customer, "
+            f"a random {short_percent(share)} {number(by_chance, digits)}"
         )
     subtitle = (
         "Outcome gained by treating the highest estimated effects first; the highest of many curves is partly luck"
@@ -149,7 +148,7 @@ def qini(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     zero_line(axes)
     _draw_curves(axes, curves, "share_treated", "incremental_outcome", best)
     axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.xaxis.set_major_formatter(lambda value, _: percentage(value))
     axes.set_xlabel("share of customers treated")
     axes.set_ylabel("incremental outcome (per customer)")
     digits = decimals(area.values())
@@ -306,14 +305,14 @@ def profit_table(frame: pd.DataFrame, *, ratio: float, simulated: bool) -> "Figu
         )  # fmt: skip
     if ratios[0] <= ratio <= ratios[-1]:
         axes.annotate(
-            f"now {ratio:.3g} ▾", (here, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
+            f"now {plain(ratio)} ▾", (here, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
             textcoords="offset points", ha="center", va="bottom", fontsize=9, fontweight="bold", annotation_clip=False,
         )  # fmt: skip
     if ratio in ratios:
         axes.add_patch(
             Rectangle((here - 0.5, -0.5), 1, len(learners), fill=False, edgecolor=INK, linewidth=2, clip_on=False)
         )
-    axes.set_xticks(range(len(ratios)), [f"{value:.4g}" for value in ratios])
+    axes.set_xticks(range(len(ratios)), [plain(value, 4) for value in ratios])
     axes.set_yticks(range(len(learners)), [readable_name(name) for name in learners])
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)

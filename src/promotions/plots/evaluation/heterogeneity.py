@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from promotions.base.formatting import alike
 from promotions.plots.style import (
     INK,
     LEARNER_ORDER,
     RULE_PALETTE,
     colours,
-    decimals,
     new_figure,
-    number,
     readable_name,
     shortened,
     styled,
@@ -95,9 +94,8 @@ def affected(frame: pd.DataFrame, *, learner: str, simulated: bool) -> "Figure":
     axes.hlines(rows.index, ends[:, 0], ends[:, 1], color=RULE_PALETTE[0], linewidth=1.6)
     axes.plot(rows["standardised_difference"], rows.index, "o", markersize=5, color=RULE_PALETTE[0])
     for place, (most, least) in enumerate(rows[["most_affected", "least_affected"]].to_numpy(np.float64)):
-        digits = decimals([most, least])
         axes.annotate(
-            f"{number(most, digits)} against {number(least, digits)}", (1, place), xycoords=("axes fraction", "data"),
+            " against ".join(alike((most, least))), (1, place), xycoords=("axes fraction", "data"),
             xytext=(8, 0), textcoords="offset points", va="center_baseline", fontsize=9, color=INK,
         )  # fmt: skip
     axes.set_yticks(range(len(rows)), [shortened(str(name)) for name in rows["feature"]], fontsize=9)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from promotions.plots.style import ALERT, FAINT, INK, RULE_PALETTE, new_figure, number, shortened, styled
+from promotions.base.formatting import number, p_text, plain
+from promotions.plots.style import ALERT, FAINT, INK, RULE_PALETTE, new_figure, shortened, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,10 +80,12 @@ def balance(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     if logarithmic:
         axes.set_xscale("symlog", linthresh=LARGE_DIFFERENCE, linscale=0.8)
         ticks = [tick for tick in (-10, -1, -0.1, 0, 0.1, 1, 10) if left <= tick <= right]
-        axes.set_xticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
+        axes.set_xticks(ticks, [plain(tick) for tick in ticks])
         axes.set_xticks([], minor=True)
     beyond = "; logarithmic beyond" if logarithmic else ""
-    axes.set_xlabel(f"standardised difference of means (standard deviations; dashed: ±{LARGE_DIFFERENCE:g}{beyond})")
+    axes.set_xlabel(
+        f"standardised difference of means (standard deviations; dashed: ±{plain(LARGE_DIFFERENCE)}{beyond})"
+    )
     if names:
         figure.legend(loc="outside lower left", ncols=2)
     return figure
@@ -92,14 +95,14 @@ def _balance_notes(rows: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     """Each column's difference and, if its feature depends on treatment by this mean or by its distribution, the p."""
     shapes = frame[(frame["test"] == "distribution") & frame["differs"]].set_index("feature")["p_value_holm"].to_dict()
     notes = []
-    for column, feature, smd, p_value, differs in rows[
+    for column, feature, smd, p_of_mean, differs in rows[
         ["column", "feature", "smd", "p_value_holm", "differs"]
     ].to_numpy(object):
-        note = ("+" if smd >= 0 else "") + number(float(smd), 3)
+        note = number(float(smd), 3, sign=True)
         by_shape = not differs and column == feature and feature in shapes
         if differs or by_shape:
-            found = float(shapes[feature] if by_shape else p_value)
-            note += f"  p = {found:.1g}" if found >= 1e-300 else "  p < 1e-300"
+            found = float(shapes[feature] if by_shape else p_of_mean)
+            note += f"  {p_text(found, 1)}"
             note += " (distribution)" if by_shape else ""
         notes.append(note)
     return notes

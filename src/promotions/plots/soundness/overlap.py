@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from promotions.plots.style import ALERT, FAINT, INK, RULE_PALETTE, new_figure, number, shortened, styled
+from promotions.base.formatting import number, percentage, plain
+from promotions.plots.style import ALERT, FAINT, INK, RULE_PALETTE, new_figure, shortened, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,8 +52,8 @@ def overlap(frame: pd.DataFrame, *, simulated: bool, limit: float | None = None)
             axes.axvline(edge, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), zorder=3)
     axes.axhline(0, color=INK, linewidth=0.9, zorder=3)
     axes.set_xlim(-MARGIN, 1 + MARGIN)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0%}")
+    axes.xaxis.set_major_formatter(lambda value, _: percentage(value))
+    axes.yaxis.set_major_formatter(lambda value, _: percentage(abs(value)))
     axes.set_xlabel("chance of treatment" + ("" if limit is None else ", estimated from the features (red: left out)"))
     axes.set_ylabel("share of the arm’s customers")
     figure.legend(loc="outside lower left", ncols=2)
@@ -88,7 +89,7 @@ def weighted_balance(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         f"{number(before, 2)}"
     )
     which = f"the {len(rows)} largest of {len(frame)}" if len(rows) < len(frame) else f"all {len(frame)}"
-    subtitle = f"Treated less control, {which} columns; up to ±{LARGE_DIFFERENCE:g} is usually called negligible"
+    subtitle = f"Treated less control, {which} columns; up to ±{plain(LARGE_DIFFERENCE)} is usually called negligible"
     figure = new_figure(title, subtitle, simulated=simulated, height=1.2 + 0.235 * len(rows))
     axes = figure.subplots()
     axes.axvspan(-LARGE_DIFFERENCE, LARGE_DIFFERENCE, color="#F4F4F1", zorder=0)
@@ -104,7 +105,7 @@ def weighted_balance(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"standardised difference of means (standard deviations; dashed: ±{LARGE_DIFFERENCE:g})")
+    axes.set_xlabel(f"standardised difference of means (standard deviations; dashed: ±{plain(LARGE_DIFFERENCE)})")
     figure.legend(loc="outside lower left", ncols=2)
     return figure
 
@@ -117,4 +118,4 @@ def _range(chance: NDArray[np.float64]) -> str:
 
 def _percent(share: float) -> str:
     """A share with up to three significant digits."""
-    return f"{100 * share:.3g} %"
+    return f"{plain(100 * share)} %"

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from promotions.plots.evaluation import figures, heterogeneity
 from promotions.plots.soundness.balance import balance
-from promotions.plots.style import LEARNER_ORDER, REFERENCES, colours, decimals, number, png_bytes, readable_name
+from promotions.plots.style import LEARNER_ORDER, REFERENCES, colours, png_bytes, readable_name
 
 RATIO = 0.025
 LEARNERS = ["x_learner", "causal_forest", "my_new_forest"]
@@ -198,7 +198,8 @@ def test_titles_find_nothing_where_nothing_is_to_be_found() -> None:
     assert "cannot be told" in words(figures.policy_values(unsure, simulated=False))
     losing = share_frame(LEARNERS).assign(profit=lambda frame: -frame["share"])
     assert "No budget has a profit" in words(figures.profit_by_share(losing, simulated=False))
-    alike = affected_frame(["age"]).assign(difference=0.0, standardised_difference=0.0)
+    alike = affected_frame(["age"]).assign(difference=0.0, standardised_difference=0.0, most_affected=3.33e-16)
+    assert "0 against 0" in words(heterogeneity.affected(alike, learner="x_learner", simulated=False))
     assert "tells no customers apart" in words(heterogeneity.affected(alike, learner="x_learner", simulated=False))
     table = table_frame(LEARNERS).assign(profit=-0.01)
     assert "No learner earns more" in words(figures.profit_table(table, ratio=RATIO, simulated=False))
@@ -291,13 +292,6 @@ def test_a_learner_keeps_its_colour_whoever_else_is_there() -> None:
 )
 def test_names_are_words(name: str, readable: str) -> None:
     assert readable_name(name) == readable
-
-
-def test_numbers_keep_three_significant_digits_and_no_negative_zero() -> None:
-    assert number(-0.01234, decimals([0.01234, -0.001])) == "−0.0123"
-    assert number(12345.6, decimals([12345.6])) == "12,346"
-    assert number(-0.00001, 3) == "0.000"
-    assert decimals([0.0, float("nan")]) == 0
 
 
 def run_alone(code: str) -> None:
