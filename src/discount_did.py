@@ -8,15 +8,15 @@ writes  metrics/discount/did.json, plots/discount/{did_estimates,before_after,ev
 from pipeline import stage
 from promotions.base.encoding import is_number
 from promotions.base.formatting import alike, as_label
-from promotions.base.validation import require_number
 from promotions.discount.did import comparisons as did
 from promotions.discount.did import design, synthetic
 from promotions.discount.did import tables as did_tables
 from promotions.discount.did.event_study import event_studies
 from promotions.discount.did.group_time import group_time
 from promotions.discount.did.parallel_trends import sensitivity
-from promotions.discount.money import profit_at
+from promotions.discount.margin import OWN, TableMargin, margins_text
 from promotions.plots.discount import did as plots
+from promotions.plots.discount.notes import add_margin
 from promotions.plots.style import png_bytes
 
 
@@ -25,12 +25,12 @@ def main() -> None:
     params = stage.section("discount", "did", known=("group", "region", "curvatures", "least_customers"))
     curvatures = design.require_curvatures(params["curvatures"])
     least = design.require_least(params["least_customers"])
-    margin = require_number(stage.params("discount", "margin"), "discount.margin", 0, 1)
     roles, truth = stage.read_json("data/discount/roles.json"), stage.read_json("data/discount/truth.json")
+    margin = TableMargin.from_roles("panel", roles, stage.params("discount", "margin"))
     # Profit of a simulation is known at its own margin.
-    known = truth if margin == roles["stated_margin"] else {}
+    known = truth if margin.kind == OWN else {}
     table = stage.read_parquet("data/discount/panel.parquet")
-    table["profit"] = profit_at(table, margin, roles["stated_margin"])
+    table["profit"] = margin.profit(table)
     panel = design.make_panel(table, design.find_design(table, params["group"], params["region"]))
     rng = stage.generator("discount_did")
 
@@ -59,16 +59,16 @@ def main() -> None:
     }
     label = stage.label(roles["source"], simulated)
     metrics["synthetic"] = synthetic.summary(mixtures)
-    stage.write_json("metrics/discount/did.json", {**label, "margin": margin, **metrics})
+    stage.write_json("metrics/discount/did.json", {**label, **margin.to_metrics(), **metrics})
     for name, frame in tables.items():
         stage.write_csv(f"plots/discount/{name}.csv", frame.assign(simulated=simulated))
     for name, picture in pictures.items():
-        stage.write_bytes(f"plots/discount/{name}.png", png_bytes(picture))
+        stage.write_bytes(f"plots/discount/{name}.png", png_bytes(add_margin(picture, [margin])))
     clean = metrics["group"]["did_clean"]["profit"]
     profit, low, high = alike((clean[name] for name in ("estimate", "ci_low", "ci_high")), 5)
     stage.say(
         f"{words[design.GROUP]} from month {as_label(starts[design.GROUP])}: {profit} of profit a customer "
-        f"({low} to {high}) against clean controls"
+        f"({low} to {high}) against clean controls, {margins_text([margin])}"
     )
 
 

@@ -10,21 +10,22 @@ import numpy as np
 
 from pipeline import stage
 from promotions.base.formatting import alike, plain
-from promotions.base.validation import require_number
 from promotions.discount.dose import tables, value
 from promotions.discount.dose.choice import Menu
-from promotions.discount.money import profit_at
+from promotions.discount.margin import TableMargin, margins_text
 from promotions.discount.response.curves import Curves, design_levels, require_same_customers
 from promotions.discount.scores import DoseScores
 from promotions.plots.discount import dose as figures
+from promotions.plots.discount.notes import add_margin
 from promotions.plots.style import png_bytes
 
 
 def main() -> None:
     """The randomised customers judge; the champion was named before."""
     settings = value.Settings.from_params(stage.section("discount", "evaluate"))
-    margin = require_number(stage.params("discount", "margin"), "discount.margin", 0)
     roles, policy = stage.read_json("data/discount/roles.json"), stage.read_json("data/discount/policy.json")
+    test_margin = TableMargin.from_roles("randomised", roles, stage.params("discount", "margin"))
+    margin = test_margin.required()
     log = stage.read_parquet("data/discount/observational.parquet")
     customers = stage.read_parquet("data/discount/randomised.parquet")
     design_levels(customers["discount"].to_numpy(dtype=float))
@@ -42,7 +43,7 @@ def main() -> None:
     scores = DoseScores(
         share=menu.share,
         level=np.searchsorted(menu.levels, customers["discount"].to_numpy()),
-        profit=profit_at(customers, margin, roles["stated_margin"]),
+        profit=test_margin.profit(customers),
         model=margin * sales - menu.levels,
     )
     values = value.evaluate_doses(doses, menu, curves.supported, scores, rng, settings.replicates)
@@ -68,16 +69,19 @@ def main() -> None:
         "dose_distribution": figures.dose_distribution(frames["dose_distribution"], simulated=simulated),
     }
     # In a section of its own, so that its columns in `dvc exp show` need no path to differ from those of headline.json.
-    stage.write_json("metrics/discount.json", {**label, "discount": {"margin": margin, **summary}})
-    stage.write_json("metrics/discount/policies.json", {**label, **value.policy_metrics(values, true, oracle)})
+    stage.write_json("metrics/discount.json", {**label, "discount": {**test_margin.to_metrics(), **summary}})
+    stage.write_json(
+        "metrics/discount/policies.json",
+        {**label, **test_margin.to_metrics(), **value.policy_metrics(values, true, oracle)},
+    )
     for name, frame in frames.items():
         stage.write_csv(f"plots/discount/{name}.csv", frame.assign(simulated=simulated))
     for name, picture in pictures.items():
-        stage.write_bytes(f"plots/discount/{name}.png", png_bytes(picture))
+        stage.write_bytes(f"plots/discount/{name}.png", png_bytes(add_margin(picture, [test_margin])))
     lead, low, high = alike((best.value, best.ci_low, best.ci_high), sign=True)
     stage.say(
         f"{champion} earns {plain(summary['profit_per_customer'], 4)} per customer, {lead} ({low} to {high}) over "
-        f"the best dose for everybody ({summary['best_constant']})"
+        f"the best dose for everybody ({summary['best_constant']}), {margins_text([test_margin])}"
     )
 
 

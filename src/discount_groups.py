@@ -7,22 +7,24 @@ writes  metrics/discount/groups.json, plots/discount/{effects_by_bin,cumulative_
 
 from pipeline import stage
 from promotions.base.formatting import plain
-from promotions.base.validation import require_number
 from promotions.discount.groups import study as groups
 from promotions.discount.groups import tables as group_tables
-from promotions.discount.money import profit_at
+from promotions.discount.margin import TableMargin, margins_text
 from promotions.plots.discount import groups as plots
+from promotions.plots.discount.notes import add_margin
 from promotions.plots.style import png_bytes
 
 
 def main() -> None:
     """Effects and rules by every column of discount.groups.by."""
     settings = groups.Settings.from_params(stage.section("discount", "groups"))
-    margin = require_number(stage.params("discount", "margin"), "discount.margin", 0, 1)
     roles = stage.read_json("data/discount/roles.json")
     tables = {name: stage.read_parquet(f"data/discount/{name}.parquet") for name in ("randomised", "observational")}
-    for table in tables.values():
-        table["profit"] = profit_at(table, margin, roles["stated_margin"])
+    margin = TableMargin.from_roles("randomised", roles, stage.params("discount", "margin"))
+    # What the log teaches is judged on the test, so it learns at the test's margin.
+    of_log = TableMargin.from_roles("observational", roles, margin.value)
+    for table, its_margin in ((tables["randomised"], margin), (tables["observational"], of_log)):
+        table["profit"] = its_margin.profit(table)
     study = groups.study_groups(
         tables["randomised"],
         tables["observational"],
@@ -47,12 +49,15 @@ def main() -> None:
         "group_rules": plots.rule_values(frames["group_rules"], simulated=simulated),
     }
     label = stage.label(roles["source"], simulated)
-    stage.write_json("metrics/discount/groups.json", {**label, "margin": margin, **group_tables.summary(study)})
+    stage.write_json("metrics/discount/groups.json", {**label, **margin.to_metrics(), **group_tables.summary(study)})
     for name, frame in frames.items():
         stage.write_csv(f"plots/discount/{name}.csv", frame.assign(simulated=simulated))
     for name, picture in pictures.items():
-        stage.write_bytes(f"plots/discount/{name}.png", png_bytes(picture))
-    stage.say(f"a dollar of discount makes {plain(overall, 4)} of profit among all; {group_tables.finding(study)}")
+        stage.write_bytes(f"plots/discount/{name}.png", png_bytes(add_margin(picture, [margin])))
+    stage.say(
+        f"a dollar of discount makes {plain(overall, 4)} of profit among all, {margins_text([margin])}; "
+        f"{group_tables.finding(study)}"
+    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline import stage
 from promotions.base.errors import InputError
 from promotions.base.formatting import HYPHEN, number, percentage
+from promotions.discount.margin import KEY, TableMargin, comparable, margins_of, margins_text
 
 METRICS = Path("metrics/discount")
 # Rules in the table: the champion, the constants that come first, and the rules of the learners.
@@ -28,6 +29,8 @@ def main() -> None:
     print("What a dollar of discount does to profit, by how one asks:\n")
     for words, estimate in answers(found):
         print(f"  {words:<58}{estimate}")
+    if margins := margins_of({name: found[name] for name in ("effect", "rdd", "did")}):
+        print(f"\n{margin_sentence(margins)}")
     print("\nThey ask about other customers and other sizes of a discount, and its effect is no straight line.")
     if found["policies"]:
         print_rules(found["policies"], stage.read_json("metrics/discount.json")["discount"])
@@ -58,6 +61,14 @@ def answers(found: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
     return [
         (words, interval(estimate) if estimate else "no answer: its stage has not run") for words, estimate in asked
     ]
+
+
+def margin_sentence(margins: list[TableMargin]) -> str:
+    """At which margin the profits above are, and what to do where they cannot be compared."""
+    sentence = f"Profit is {margins_text(margins)}."
+    if comparable(margins):
+        return sentence
+    return f"{sentence}\nA number as {KEY} puts all at one; until then the answers differ by this as well."
 
 
 def interval(estimate: dict[str, float]) -> str:
@@ -91,6 +102,7 @@ def print_rules(policies: dict[str, Any], headline: dict[str, Any]) -> None:
             f"{mark} {name:<34}{decimal(row['dr'], 2):>9}   {bounds:<20}{lead:>21}"
             f"{decimal(row['mean_dose'], 1):>11}{percentage(row['share_given'], 1):>8}"
         )
+    print(f"\nProfit is {margins_text([TableMargin.from_metrics('randomised', policies)])}.")
     print("\n* The champion was named by the log alone; the best line of the table was not, and flatters.")
     lift, low, high = (headline[f"lift_over_best_constant{end}"] for end in ("", "_ci_low", "_ci_high"))
     lead, least, most = (decimal(value, 2, sign=True) for value in (lift, low, high))

@@ -1,23 +1,25 @@
 """How much discount each customer should get, by every rule.
 
-reads   data/discount/{response,randomised}.parquet, metrics/discount/cate.json
+reads   data/discount/{response,randomised}.parquet, data/discount/roles.json, metrics/discount/cate.json
 writes  data/discount/doses.parquet (row, and the dose by each policy), data/discount/menu.parquet (level, share, dose,
-        seen), data/discount/policy.json (the champion, and the learner whose curves are drawn)
+        seen), data/discount/policy.json (the champion, the learner whose curves are drawn, and the margin)
 """
 
 import numpy as np
 
 from pipeline import stage
 from promotions.base.formatting import plain, short_percent
-from promotions.base.validation import require_number
 from promotions.discount.dose.choice import Settings, champion_of, decide, expected_curve, make_menu
+from promotions.discount.margin import TableMargin, margins_text
 from promotions.discount.response.curves import Curves, design_levels, require_same_customers
 
 
 def main() -> None:
     """Of the randomised customers only the design is read: how many got which level, and never what they bought."""
     settings = Settings.from_params(stage.section("discount", "policy"))
-    margin = require_number(stage.params("discount", "margin"), "discount.margin", 0)
+    roles = stage.read_json("data/discount/roles.json")
+    test_margin = TableMargin.from_roles("randomised", roles, stage.params("discount", "margin"))
+    margin = test_margin.required()
     learner = stage.read_json("metrics/discount/cate.json")["best_learner"]
     randomised = stage.read_parquet("data/discount/randomised.parquet")
     levels = design_levels(randomised["discount"].to_numpy(dtype=float))
@@ -33,11 +35,14 @@ def main() -> None:
     doses.insert(0, "row", randomised["row"])
     stage.write_parquet("data/discount/doses.parquet", doses)
     stage.write_parquet("data/discount/menu.parquet", menu.to_frame())
-    stage.write_json("data/discount/policy.json", {"champion": champion, "learner": learner})
+    stage.write_json(
+        "data/discount/policy.json", {"champion": champion, "learner": learner, **test_margin.to_metrics()}
+    )
     given = float((doses[champion] > 0).mean())
     stage.say(
         f"{len(doses.columns) - 1} policies over the doses {', '.join(menu.names)}; champion {champion} gives a "
-        f"discount to {short_percent(given)} of {len(doses):,} customers, {plain(doses[champion].mean(), 4)} on average"
+        f"discount to {short_percent(given)} of {len(doses):,} customers, {plain(doses[champion].mean(), 4)} on "
+        f"average, for most profit {margins_text([test_margin])}"
     )
 
 

@@ -35,13 +35,12 @@ def main() -> None:
     typed = tables.typed_tables(raw, running_variable(source), names, exclude)
     rows = {role: len(typed[role]) for role in ROLES}
     identities = identity.check_identity(typed, names, checks["on_identity"])
-    margin = identity.stated_margin(identities)
     table = post_treatment.post_treatment_table(typed["randomised"], checks["alpha"], exclude)
     barred = post_treatment.barred_columns(table, typed)
     features, left_out = tables.usable_features(typed, barred)
     picture = draw_post_treatment(table, alpha=checks["alpha"], simulated=label["simulated"])
     roles = {
-        "stated_margin": margin,
+        "margins": identity.stated_margins(identities),
         "features": features,
         "predictions": tables.predictions(typed, barred),
         "barred": barred,
@@ -51,7 +50,6 @@ def main() -> None:
     metrics = {
         "rows": rows,
         "missing": tables.missing_cells(typed),
-        "stated_margin": margin,
         "identity": identity.identity_metrics(identities),
         "features": len(features),
         "post_treatment": post_treatment.post_treatment_metrics(table, barred),

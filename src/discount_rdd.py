@@ -7,11 +7,11 @@ writes  metrics/discount/rdd.json, plots/discount/rdd_*.csv and plots/discount/r
 from pipeline import stage
 from promotions.base.errors import InputError
 from promotions.base.formatting import alike, as_label, number, plain
-from promotions.base.validation import require_number
-from promotions.discount.money import profit_at
+from promotions.discount.margin import OWN, TableMargin, margins_text
 from promotions.discount.rdd import study as cutoff
 from promotions.discount.tables import in_order_of_content, require_levels
 from promotions.plots.discount import rdd as figures
+from promotions.plots.discount.notes import add_margin
 from promotions.plots.style import png_bytes
 
 
@@ -19,8 +19,8 @@ def main() -> None:
     """One table, one cut-off."""
     settings = cutoff.Settings.from_params(stage.section("discount", "rdd"))
     running = str(stage.params("discount", "running"))
-    margin = require_number(stage.params("discount", "margin"), "discount.margin", 0)
     roles, truth = stage.read_json("data/discount/roles.json"), stage.read_json("data/discount/truth.json")
+    margin = TableMargin.from_roles("cutoff", roles, stage.params("discount", "margin"))
     simulated = roles["simulated"]
     if not roles["tables"]["cutoff"]:
         raise InputError(
@@ -30,24 +30,24 @@ def main() -> None:
     frame = in_order_of_content(stage.read_parquet("data/discount/cutoff.parquet"))
     require_levels(frame["discount"].to_numpy(dtype=float), "cutoff")
     # Profit of a simulation is known at its own margin.
-    known = truth if margin == roles["stated_margin"] else {}
-    at_margin = frame.assign(profit=profit_at(frame, margin, roles["stated_margin"]))
-    found = cutoff.analyse(at_margin, roles["features"], running, settings, stage.generator("discount_rdd"), known)
+    known = truth if margin.kind == OWN else {}
+    frame["profit"] = margin.profit(frame)
+    found = cutoff.analyse(frame, roles["features"], running, settings, stage.generator("discount_rdd"), known)
 
     label = stage.label(roles["source"], simulated)
-    stage.write_json("metrics/discount/rdd.json", {**label, "margin": margin, **found.metrics})
+    stage.write_json("metrics/discount/rdd.json", {**label, **margin.to_metrics(), **found.metrics})
     for name, table in found.tables.items():
         stage.write_csv(f"plots/discount/rdd_{name}.csv", table.assign(simulated=simulated))
     for name, draw in (("jump", figures.jump), ("bandwidth", figures.bandwidth), ("placebo", figures.placebo)):
         drawn = draw(found.tables[name], running=running, simulated=simulated)
-        stage.write_bytes(f"plots/discount/rdd_{name}.png", png_bytes(drawn))
+        stage.write_bytes(f"plots/discount/rdd_{name}.png", png_bytes(add_margin(drawn, [margin])))
     profit = found.metrics["profit"]["robust"]
     value = found.metrics["cutoff"]["value"]
     dose, per_dollar = (found.metrics[name]["robust"]["estimate"] for name in ("discount", "profit_per_dollar"))
     jump, low, high = alike((profit[name] for name in ("estimate", "ci_low", "ci_high")), 4)
     stage.say(
         f"at {running} {as_label(value)} the discount jumps by {plain(dose, 4)} and profit by {jump} "
-        f"({low} to {high}): {number(per_dollar, 4, sign=True)} per dollar"
+        f"({low} to {high}): {number(per_dollar, 4, sign=True)} per dollar, {margins_text([margin])}"
     )
 
 

@@ -16,7 +16,7 @@ ORDER = (
 SHARED = {"base", "inference", "boosting", "customers", "sources", "soundness"}
 # Rooms of the discounts, in the same way.
 DISCOUNT_ORDER = (
-    *("money", "regression", "tables", "scores"),
+    *("money", "margin", "regression", "tables", "scores"),
     *("prepare", "effect", "rdd", "did", "groups", "response", "dose"),
 )
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -18,7 +19,10 @@ OF_MARGIN = {
     "discount_policy",
     "discount_evaluate",
 }
+OWN = {"margin": 0.05, "margin_is": "own", "margin_own": 0.05}
 TABLES = ("observational", "randomised", "cutoff", "panel")
+# The documents of a run whose profit is at a margin.
+OF_PROFIT = ("effect", "rdd", "did", "groups", "policies")
 SHARED = ROOT.parent / "shared" / "data" / "discount"
 
 
@@ -72,6 +76,12 @@ def test_a_new_margin_reruns_what_depends_on_it_and_learns_no_response_again(dis
     assert {name for name in after if after[name] != before[name]} == set(after) - {"prepare.json", "cate.json"}
     sales = [json.loads(content["effect.json"])["sales"]["randomised"]["estimate"] for content in (before, after)]
     assert sales[0] == sales[1]
+    for content, margin in ((before, OWN), (after, {"margin": 0.06, "margin_is": "what_if", "margin_own": 0.05})):
+        assert all(margin.items() <= json.loads(content[f"{name}.json"]).items() for name in OF_PROFIT)
+        assert margin.items() <= json.loads(content["discount.json"])["discount"].items()
+    printed = discounts.run("python", "src/discount_headline.py").stdout
+    assert "Profit is at a what-if margin of 0.06, instead of the tables' own 0.05." in printed
+    assert "Profit is at a what-if margin of 0.06, instead of the test's own 0.05." in printed
 
 
 def test_metrics_do_not_depend_on_threads(discounts: Project) -> None:
@@ -86,20 +96,90 @@ def test_the_answer_is_printed(discounts: Project) -> None:
     printed = discounts.run("python", "src/discount_headline.py").stdout
     headline = discounts.metric("discount")["discount"]
     assert "SIMULATED DATA" in printed
+    assert "Profit is at the tables' own margin of 0.05." in printed
     assert f"* {headline['champion']}" in printed
     assert f"{headline['lift_over_best_constant']:+.2f} per customer" in printed
     (discounts.folder / "metrics/discount/rdd.json").unlink()
     assert "no answer: its stage has not run" in discounts.run("python", "src/discount_headline.py").stdout
 
 
-def use_files(project: Project, **absent: None) -> None:
-    """Write the simulated tables as the user's files, and point discount.source at them."""
+def use_files(project: Project, margin: float | None = None, **absent: None) -> None:
+    """Write the simulated tables as the user's files, and point discount.source at them. margin: of their profit."""
     (project.folder / "mine").mkdir()
     for name in TABLES:
         table = pd.read_parquet(project.folder / f"data/discount/{name}.parquet").drop(columns="row")
+        if margin is not None:
+            table["profit"] = (margin * table["sales"] - table["discount"]).round(2)
         table.to_csv(project.folder / "mine" / f"{name}.csv", index=False)
     files = {"directory": "mine", **{name: f"{name}.csv" for name in TABLES}, **absent}
     project.params(lambda content: content["discount"].update(source="files", files=files))
+
+
+def test_a_users_own_margin_holds_unless_another_one_is_asked_about(discounts: Project) -> None:
+    at_five_cents = metrics_of(discounts)
+    use_files(discounts, margin=1.0)
+    discounts.dvc("repro", *TARGETS)
+    own = {"margin": 1.0, "margin_is": "own", "margin_own": 1.0}
+    assert all(own.items() <= read(discounts, name).items() for name in OF_PROFIT)
+    assert own.items() <= discounts.metric("discount")["discount"].items()
+    # What a dollar sells is more than a dollar, so at a margin of 1 a discount pays; at 0.05 it does not.
+    effect, rdd, did = (read(discounts, name) for name in ("effect", "rdd", "did"))
+    for profit, sales in (
+        (effect["profit"]["randomised"], effect["sales"]["randomised"]),
+        (effect["profit"]["linear_dml"], effect["sales"]["linear_dml"]),
+        (rdd["profit_per_dollar"]["global_linear"], rdd["sales_per_dollar"]["global_linear"]),
+        (did["group"]["did_clean"]["profit_per_dollar"], did["group"]["did_clean"]["sales_per_dollar"]),
+    ):
+        assert profit["estimate"] > 0
+        assert profit["estimate"] == pytest.approx(sales["estimate"] - 1, abs=0.05)
+    assert json.loads(at_five_cents["effect.json"])["profit"]["randomised"]["estimate"] < 0
+    assert discounts.metric("discount")["discount"]["mean_dose"] > 1.5 * mean_dose(at_five_cents)
+    assert "Profit is at the tables' own margin of 1." in discounts.run("python", "src/discount_headline.py").stdout
+
+    discounts.dvc("exp", "run", *TARGETS, "-S", "discount.margin=0.05")
+    what_if = {"margin": 0.05, "margin_is": "what_if", "margin_own": 1.0}
+    assert all(what_if.items() <= read(discounts, name).items() for name in OF_PROFIT)
+    asked, simulated = read(discounts, "effect"), json.loads(at_five_cents["effect.json"])
+    for name in ("naive", "randomised"):
+        assert asked["profit"][name]["estimate"] == pytest.approx(simulated["profit"][name]["estimate"], abs=1e-4)
+
+
+def mean_dose(metrics: dict[str, bytes]) -> float:
+    return float(json.loads(metrics["discount.json"])["discount"]["mean_dose"])
+
+
+def test_a_table_that_states_no_margin_keeps_its_profit_and_a_rule_needs_a_number(discounts: Project) -> None:
+    use_files(discounts)
+    path = discounts.folder / "mine/randomised.csv"
+    table = pd.read_csv(path)
+    table["profit"] += (np.arange(len(table)) % 7) * 0.01 * table["sales"]
+    table.to_csv(path, index=False)
+    set_param("checks", "on_identity", value="warn")(discounts)
+    done = discounts.run("dvc", "repro", "--keep-going", *TARGETS)
+    assert done.returncode != 0
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "the rows of the randomised table state no margin" in error
+    effect = read(discounts, "effect")
+    assert (effect["margin"], effect["margin_is"]) == (0.05, "own")
+    assert (effect["margin_test_is"], "margin_test" in effect) == ("unstated", False)
+    expected = np.polyfit(table["discount"], table["profit"], 1)[0]
+    assert effect["profit"]["randomised"]["estimate"] == pytest.approx(expected, rel=1e-6)
+    discounts.dvc("exp", "run", *TARGETS, "-S", "discount.margin=0.05")
+    assert {"margin": 0.05, "margin_is": "what_if"}.items() <= read(discounts, "policies").items()
+    assert "margin_own" not in read(discounts, "policies")
+
+
+@pytest.mark.parametrize("stage", sorted(OF_MARGIN))
+@pytest.mark.parametrize("value", [0, 1.5])
+def test_all_stages_refuse_the_same_margins_in_the_same_words(discounts: Project, stage: str, value: float) -> None:
+    set_param("margin", value=value)(discounts)
+    before = metrics_of(discounts)
+    done = discounts.run("python", f"src/{stage}.py")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr == (
+        f"error: discount.margin: expected a share in (0, 1], got {value}; write null for the tables' own margin\n"
+    )
+    assert metrics_of(discounts) == before
 
 
 def test_without_a_randomised_table_the_stages_that_can_run_do(discounts: Project) -> None:
@@ -204,6 +284,11 @@ def test_the_real_files_give_the_known_numbers_and_the_doses_pay(tmp_path: Path)
         (group["cross_section"]["profit"]["estimate"], -7.124377, 1e-6),
     ]
     assert [(found, stated) for found, stated, within in known if found != pytest.approx(stated, abs=within)] == []
+    # Two of the files are at one margin and two at another; each keeps its own.
+    margins = [(did, "margin", 0.05), (rdd, "margin", 0.049), (effect, "margin", 0.049), (effect, "margin_test", 0.05)]
+    margins += [(read(project, name), "margin", 0.05) for name in ("groups", "policies")]
+    for document, key, margin in margins:
+        assert (document[key], document[f"{key}_is"], document[f"{key}_own"]) == (margin, "own", margin)
     # Each contaminated number stands beside a clean one.
     assert profit["contaminated"]["estimate"] == pytest.approx(-0.22, abs=0.01)
     assert group["did"]["contaminated"]

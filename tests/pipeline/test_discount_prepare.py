@@ -106,7 +106,8 @@ def test_files_become_four_typed_tables_and_their_roles(folder, tables):
         assert pd.api.types.is_string_dtype(table["gender"])
         assert (table["gender"].isna() == tables[role]["gender"].isna().to_numpy()).all()
     roles = read(folder, "data/discount/roles.json")
-    assert (roles["source"], roles["simulated"], roles["stated_margin"]) == ("files", False, 0.05)
+    assert (roles["source"], roles["simulated"]) == ("files", False)
+    assert roles["margins"] == dict.fromkeys(ROLES, 0.05)
     assert roles["tables"] == SIZES
     assert set(roles["barred"]) == set(POST_TREATMENT)
     assert roles["predictions"] == ["sales_prediction", "sales_prediction_bins"]
@@ -126,7 +127,7 @@ def test_metrics_and_table_say_what_was_found(folder, tables):
     assert metrics["missing"]["panel"] == dict.fromkeys(
         ("cells", "gender"), int(tables["panel"]["gender"].isna().sum())
     )
-    assert metrics["identity"]["cutoff"]["margin"] == 0.05
+    assert (metrics["identity"]["cutoff"]["margin"], metrics["identity"]["cutoff"]["stated"]) == (0.05, True)
     assert metrics["identity"]["cutoff"]["rows_beyond_a_cent"] == 0
     found = metrics["post_treatment"]
     assert set(found["barred"].split(",")) == {*POST_TREATMENT, "spend_1m_pet"}
@@ -242,3 +243,15 @@ def test_a_broken_identity_stops_or_is_told(folder, tables):
     assert done.returncode == 0
     assert "randomised: profit is not margin × sales − discount in 1 of 1,500 rows" in done.stdout
     assert read(folder, "metrics/discount/prepare.json")["identity"]["randomised"]["rows_unexplained"] == 1
+
+
+def test_a_margin_that_can_be_none_stops_or_is_told(folder, tables):
+    in_cents = tables["panel"].assign(sales=tables["panel"]["sales"] / 100)
+    in_cents.to_csv(folder / "raw/panel.csv", index=False, encoding="cp1252")
+    assert failed(prepare(folder), "panel.csv: profit is 5 × sales − discount", "different units")
+    done = prepare(folder, checks={"alpha": 0.01, "on_identity": "warn"})
+    assert done.returncode == 0
+    assert "no margin is stated in panel: profit is taken as it stands" in done.stdout
+    assert read(folder, "data/discount/roles.json")["margins"] == dict.fromkeys(
+        ("observational", "randomised", "cutoff"), 0.05
+    )

@@ -159,12 +159,22 @@ def discounts() -> dict[str, dict[str, Any]]:
     """The metrics files of the discounts."""
     lead = interval("lift_over_best_constant", 4.567, 2.593, 6.541)
     dose = {"mean_dose": 30.5, "share_given": 0.239, **interval("dr", 60.86, 58.83, 62.89)}
+    margin = {"margin": 0.05, "margin_is": "own", "margin_own": 0.05}
     return {
         "discount": {
-            "discount": {"champion": "best.r_learner", "best_constant": "constant_0", "n": 5000, **lead, **dose}
+            "discount": {
+                **margin,
+                "champion": "best.r_learner",
+                "best_constant": "constant_0",
+                "n": 5000,
+                **lead,
+                **dose,
+            }
         },
-        "discount/prepare": {"margin": 0.05},
+        "discount/prepare": {"rows": {"observational": 15000}},
         "discount/effect": {
+            **margin,
+            **{name.replace("margin", "margin_test"): value for name, value in margin.items()},
             "profit": {
                 "naive": entry(0.0937, 0.0828, 0.1047),
                 "adjusted_all": entry(-0.0515, -0.0637, -0.0393),
@@ -172,9 +182,10 @@ def discounts() -> dict[str, dict[str, Any]]:
                 "randomised": entry(-0.0514, -0.0699, -0.0330),
                 "fwl": {"adjusted_age": entry(-0.0316, -0.045, -0.018)},
                 "sensitivity": {"regression": {"robustness_value": 0.0808}},
-            }
+            },
         },
         "discount/rdd": {
+            **margin,
             "cutoff": {"running": "tenure", "value": 19.0},
             "discount": {"robust": entry(63.3, 59.5, 68.6)},
             "profit": {"robust": entry(-6.9, -10.3, -5.0)},
@@ -183,6 +194,7 @@ def discounts() -> dict[str, dict[str, Any]]:
             "density": {"p_value": 0.5},
         },
         "discount/did": {
+            **margin,
             "design": {"group": {"column": "gender", "level": "W"}},
             "group": {"did_clean": {"profit_per_dollar": entry(-0.223, -0.263, -0.183)}},
             "group_event_study": {
@@ -195,6 +207,7 @@ def discounts() -> dict[str, dict[str, Any]]:
             },
         },
         "discount/groups": {
+            **margin,
             "age": {
                 "profit": {
                     "equal_effects_p_value": 1e-9,
@@ -203,10 +216,11 @@ def discounts() -> dict[str, dict[str, Any]]:
                         "38 and more": {"effect": 0.19, "ci_low": 0.14, "ci_high": 0.23},
                     },
                 }
-            }
+            },
         },
         "discount/cate": {"best_learner": "r_learner", "explained": {"r_learner": 0.74}},
         "discount/policies": {
+            **margin,
             "constant_0": {
                 **interval("dr", 56.29, 55.68, 56.91),
                 **interval("vs_best_constant", 0.0, 0.0, 0.0),
@@ -263,7 +277,7 @@ def params() -> dict[str, Any]:
         "evaluate": {"protocol": "holdout", "replicates": 1000},
         "policy": {"budget": {"share": None, "money": None}},
         "learners": {"x_learner": {}},
-        "discount": {"source": "simulated", "margin": 0.05},
+        "discount": {"source": "simulated", "margin": None},
     }
 
 

@@ -1,11 +1,10 @@
-"""Money as people write it, and profit at a margin of one's own."""
+"""Money as people write it."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 SYMBOLS = "$€£¥₹"
@@ -16,20 +15,6 @@ _NUMBER = re.compile(r"(?P<before>[^\d.,]*)(?P<body>\d[\d.,'’\s]*|[.,]\d+)(?P<
 # Thousands: never after a leading zero.
 _GROUPS = {mark: re.compile(rf"[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+") for mark in ",."}
 _SPACED = re.compile(r"[1-9]\d{0,2}(?:[\s'’]\d{3})+(?:[.,]\d*)?")
-
-
-def profit_at(frame: pd.DataFrame, margin: float, stated_margin: float) -> NDArray[np.float64]:
-    """Profit if a dollar of sales left ``margin`` instead of ``stated_margin``.
-
-    profit_i = stated profit_i + (margin − stated_margin)·sales_i: at the stated margin the file's own numbers, to the
-    last digit.
-
-    frame: (n, …) with columns ``sales`` and ``profit``.  Returns (n,), money.
-    """
-    stated = frame["profit"].to_numpy(dtype=np.float64)
-    if margin == stated_margin:
-        return stated.copy()
-    return stated + (margin - stated_margin) * frame["sales"].to_numpy(dtype=np.float64)
 
 
 def parse_numbers(texts: Iterable[object]) -> NDArray[np.float64]:

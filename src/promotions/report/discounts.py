@@ -1,10 +1,11 @@
 """The story of the discounts: what they seem to do, what they do, for whom, and what a rule for them earns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from promotions.base.formatting import SPACE, number, percent, plain
+from promotions.discount.margin import KEY, WHAT_IF, TableMargin, comparable, margins_of, margins_text
 from promotions.report.blocks import (
     Block,
     Code,
@@ -43,6 +44,8 @@ def section(run: Run) -> Section:
         blocks.append(found)
     else:
         blocks.append(Missing("No rule was judged: that needs a randomised table", "make discounts"))
+    if (sentence := margin(run)) is not None:
+        blocks.append(Paragraph(sentence))
     blocks.append(answers(run))
     for chapter in STORY:
         blocks += chapter.blocks(run)
@@ -73,7 +76,8 @@ def decision(run: Run) -> Verdict | None:
         f"The chosen rule ({dose_name(str(headline['champion']))}) gives a discount to "
         f"{percent(headline['share_given'])} of the customers and"
     )
-    judged = f"judged on {counted(int(headline['n']), 'customer')} whose discount was drawn by lot"
+    at_margin = in_prose([TableMargin.from_metrics("randomised", headline)])
+    judged = f"judged on {counted(int(headline['n']), 'customer')} whose discount was drawn by lot, profit {at_margin}"
     if headline["champion"] == headline["best_constant"]:
         return Verdict("unclear", "One discount for everybody", f"The rule chosen is {best} itself, {judged}.")
     if lead.above:
@@ -96,6 +100,24 @@ def decision(run: Run) -> Verdict | None:
         f"{who} earned {lead.more_or_less} per customer than {rival}, the best single choice for all, but the "
         f"95{SPACE}% interval of this difference is {lead.bounds()} ({judged}): one choice for all may do as well.",
     )
+
+
+def in_prose(tables: Iterable[TableMargin]) -> str:
+    """Margins in words, with the page's apostrophes."""
+    return margins_text(tables).replace("'", "’")
+
+
+def margin(run: Run) -> Text | None:
+    """At which margin the profits of the answers and of the groups are."""
+    tables = margins_of({name: run.metrics.get(f"discount/{name}", {}) for name in ("effect", "rdd", "did", "groups")})
+    if not tables:
+        return None
+    sentence = f"Profit is {in_prose(tables)}."
+    if any(each.kind == WHAT_IF for each in tables):
+        return (Strong("What if. "), sentence)
+    if comparable(tables):
+        return sentence
+    return (sentence, " A number as ", Code(KEY), " puts all at one; until then the answers differ by this as well.")
 
 
 def at(document: Document, *keys: str) -> Any:
@@ -156,6 +178,13 @@ def confounded(run: Run) -> Text | None:
     if lot is None:
         return (f"{start}. No test says whether the discount is the cause (", term("confounding", "confounding"), ").")
     told = f"{start}; where the discount was given by lot, it {_moves(lot)} ({lot.bounds()})."
+    tables = margins_of({"effect": run.metrics["discount/effect"]})
+    if not comparable(tables):
+        return (
+            f"{told} The two cannot be compared, as profit is {in_prose(tables)}; a number as ",
+            Code(KEY),
+            " puts both at one.",
+        )
     if naive.low > lot.high:
         return (told, " The log flatters the discount: ", term("confounding", "confounding"), ".")
     if naive.high < lot.low:
@@ -397,7 +426,7 @@ def rules_table(run: Run) -> Table | None:
         "The champion was named by the log alone, before the test was looked at; the best line of the table was not, "
         "and flatters. All rules: ",
         Code("metrics/discount/policies.json"),
-        ".",
+        f". Profit is {in_prose(margins_of({'policies': run.metrics['discount/policies']}))}.",
     )
     return Table("discount-rules", "Profit of each rule for discounts, per customer", columns, rows, note)
 

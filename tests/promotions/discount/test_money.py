@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promotions.discount.money import parse_numbers, profit_at
+from promotions.discount.money import parse_numbers
 
 
 def one(text):
@@ -78,20 +78,3 @@ def test_whatever_is_written_with_cents_is_read_back(amount, thousands, point, c
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 def test_numbers_as_python_writes_them_are_read_back_exactly(values):
     assert parse_numbers([repr(value) for value in values]).tolist() == values
-
-
-def frame():
-    return pd.DataFrame({"sales": [1000.0, 333.33, 0.0], "profit": [40.1, -3.34, 0.1 + 0.2]})
-
-
-def test_at_the_stated_margin_profit_is_the_files_own_to_the_last_digit():
-    assert profit_at(frame(), 0.05, 0.05).tolist() == frame()["profit"].tolist()
-    mutable = frame()
-    profit_at(mutable, 0.05, 0.05)[:] = 0
-    assert mutable.equals(frame())
-
-
-def test_another_margin_adds_its_share_of_sales():
-    np.testing.assert_allclose(profit_at(frame(), 0.06, 0.05), [50.1, -3.34 + 3.3333, 0.3])
-    np.testing.assert_allclose(profit_at(frame(), 0.0, 0.05), frame()["profit"] - 0.05 * frame()["sales"])
-    assert profit_at(frame().iloc[:0], 0.06, 0.05).shape == (0,)

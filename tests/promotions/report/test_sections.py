@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from promotions.base.errors import InputError
+from promotions.discount.margin import TABLES_OF, TableMargin
 from promotions.report import certainty, customers, decision, discounts, experiment, policies, provenance, render
 from promotions.report.blocks import Missing, Table, in_words
 from promotions.report.glossary import GLOSSARY, KEYS, term
@@ -339,6 +340,49 @@ def test_the_decision_on_discounts_follows_its_interval(low, high, tone, label):
     ends = {"lift_over_best_constant_ci_low": low, "lift_over_best_constant_ci_high": high}
     found = discounts.decision(a_run(lambda found: found["discount"]["discount"].update(ends)))
     assert (found.tone, found.label) == (tone, label)
+
+
+def at_margin(found, own, what_if=None):
+    """Put the tables' own margins, or a what-if, into the documents. own: by role."""
+    margins = {role: TableMargin(role, margin, what_if) for role, margin in own.items()}
+    for name, prefixes in TABLES_OF.items():
+        for role, prefix in prefixes.items():
+            found[f"discount/{name}"].update(margins[role].to_metrics(prefix))
+    found["discount"]["discount"].update(margins["randomised"].to_metrics())
+
+
+def test_the_section_and_the_decision_on_discounts_say_which_margin_and_whose():
+    own = dict.fromkeys(("observational", "randomised", "cutoff", "panel"), 1.0)
+    html = everything(discounts.section(a_run(lambda found: at_margin(found, own))))
+    assert "Profit is at the tables’ own margin of 1." in html
+    assert "drawn by lot, profit at the test’s own margin of 1)" in html
+    assert "policies.json. Profit is at the test’s own margin of 1." in html
+    assert "What if" not in html
+    run = a_run(lambda found: at_margin(found, own, 0.05))
+    html = everything(discounts.section(run))
+    assert "What if. Profit is at a what-if margin of 0.05, instead of the tables’ own 1." in html
+    assert "drawn by lot, profit at a what-if margin of 0.05, instead of the test’s own 1)" in html
+    assert "profit at a what-if margin of 0.05" in everything(decision.section(run))
+
+
+def test_a_log_at_another_margin_than_the_test_is_not_called_confounded():
+    own = {"observational": 0.049, "randomised": 0.05, "cutoff": 0.049, "panel": 0.05}
+    apart = a_run(lambda found: at_margin(found, own))
+    assert plainly(discounts.confounded(apart)).endswith(
+        "The two cannot be compared, as profit is at each table’s own margin: 0.049 in the log, 0.05 in the test; a "
+        "number as discount.margin puts both at one."
+    )
+    assert plainly(discounts.margin(apart)) == (
+        "Profit is at each table’s own margin: 0.049 in the log and the cut-off table, 0.05 in the test and the panel. "
+        "A number as discount.margin puts all at one; until then the answers differ by this as well."
+    )
+    together = a_run(lambda found: at_margin(found, own, 0.05))
+    assert plainly(discounts.confounded(together)).endswith("The log flatters the discount: confounding.")
+
+
+def test_metrics_that_do_not_say_their_margin_are_of_an_earlier_version():
+    with pytest.raises(InputError, match=r"do not say at which margin they are.*run `make discounts`"):
+        discounts.section(a_run(lambda found: found["discount/rdd"].pop("margin_is")))
 
 
 def test_the_log_flatters_only_if_the_intervals_part():

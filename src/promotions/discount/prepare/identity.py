@@ -8,6 +8,7 @@ import pandas as pd
 
 from promotions.base.errors import InputError
 from promotions.base.validation import require_choice
+from promotions.discount.margin import is_margin
 
 CENT = 0.01
 # Of a cent, by which a rounder margin may be off the one measured and still be the one meant.
@@ -31,6 +32,16 @@ class Identity:
     largest: float
     worst: int
     expected: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether most rows keep to ``margin``."""
+        return 2 * self.unexplained < self.rows
+
+    @property
+    def usable(self) -> bool:
+        """Whether ``margin`` is the table's own: most rows keep to it, and a margin can be so."""
+        return self.holds and is_margin(self.margin)
 
 
 def profit_identity(frame: pd.DataFrame) -> Identity:
@@ -85,12 +96,21 @@ def check_identity(tables: Mapping[str, pd.DataFrame], names: Mapping[str, str],
             found[role] = profit_identity(frame)
         except InputError as problem:
             raise InputError(f"{names[role]}: {problem}") from None
-        if found[role].unexplained and stops:
+        if stops and (problem_text := problem_of(found[role], frame)):
             raise InputError(
-                f"{names[role]}: {deviation_text(found[role], frame)}; correct the file, or set "
-                "discount.checks.on_identity to warn"
+                f"{names[role]}: {problem_text}; correct the file, or set discount.checks.on_identity to warn"
             )
     return found
+
+
+def problem_of(identity: Identity, frame: pd.DataFrame) -> str:
+    """What is wrong with a table's profit, in a sentence; empty if nothing is."""
+    if identity.holds and not is_margin(identity.margin):
+        return (
+            f"profit is {identity.margin:g} × sales − discount, but a margin, what a dollar of sales leaves, is above "
+            "0 and at most 1; sales, discount and profit may be in different units"
+        )
+    return deviation_text(identity, frame) if identity.unexplained else ""
 
 
 def deviation_text(identity: Identity, frame: pd.DataFrame) -> str:
@@ -99,20 +119,24 @@ def deviation_text(identity: Identity, frame: pd.DataFrame) -> str:
     return (
         f"profit is not margin × sales − discount in {identity.unexplained:,} of {identity.rows:,} rows (the worst is "
         f"row {identity.worst + 1}: profit {stated:.2f}, expected {identity.expected:.2f} at the margin of "
-        f"{identity.margin:g} that most rows state)"
+        f"{identity.margin:g} that {'most rows state' if identity.holds else 'the middle row states'})"
     )
 
 
-def stated_margin(identities: Mapping[str, Identity]) -> float:
-    """The margin that analyses start from: of the randomised table, which judges the others; else of the first."""
-    return identities["randomised" if "randomised" in identities else next(iter(identities))].margin
+def stated_margins(identities: Mapping[str, Identity]) -> dict[str, float]:
+    """By role, the margins of the tables that state one."""
+    return {role: found.margin for role, found in identities.items() if found.usable}
 
 
 def identity_metrics(identities: Mapping[str, Identity]) -> dict[str, dict[str, float | int]]:
-    """For each table its margin, the rows off by more than a cent, those not explained, and the largest |deviation|."""
+    """For each table its margin, the rows off by more than a cent, those not explained, and the largest |deviation|.
+
+    stated: whether ``margin`` is the table's own, at which its profit is taken (``Identity.usable``).
+    """
     return {
         role: {
             "margin": found.margin,
+            "stated": found.usable,
             "rows_beyond_a_cent": found.beyond_a_cent,
             "rows_unexplained": found.unexplained,
             "largest_deviation": found.largest,
@@ -123,12 +147,17 @@ def identity_metrics(identities: Mapping[str, Identity]) -> dict[str, dict[str, 
 
 def margins_text(identities: Mapping[str, Identity], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """What a reader should know: tables that state different margins, and rows that state none."""
-    notes = [f"{role}: {deviation_text(each, tables[role])}" for role, each in identities.items() if each.unexplained]
-    margins = {each.margin for each in identities.values()}
-    if len(margins) > 1:
+    notes = [f"{role}: {text}" for role, each in identities.items() if (text := problem_of(each, tables[role]))]
+    margins = stated_margins(identities)
+    if len(set(margins.values())) > 1:
         by_margin = [
-            f"{margin:g} in {' and '.join(role for role, each in identities.items() if each.margin == margin)}"
-            for margin in sorted(margins)
+            f"{margin:g} in {' and '.join(role for role in margins if margins[role] == margin)}"
+            for margin in sorted(set(margins.values()))
         ]
         notes.append(f"profit is stated at a margin of {', of '.join(by_margin)}")
+    if none := [role for role in identities if role not in margins]:
+        notes.append(
+            f"no margin is stated in {' and '.join(none)}: profit is taken as it stands; where discount.margin is a "
+            "number, it is that number × sales − discount"
+        )
     return notes

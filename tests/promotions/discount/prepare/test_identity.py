@@ -11,7 +11,7 @@ from promotions.discount.prepare.identity import (
     identity_metrics,
     margins_text,
     profit_identity,
-    stated_margin,
+    stated_margins,
 )
 
 
@@ -94,17 +94,42 @@ def test_unexplained_rows_stop_or_are_told():
         check_identity({"observational": good.assign(sales=0.0)}, names, "warn")
 
 
-def test_tables_of_different_margins_are_told_and_the_randomised_one_leads():
+def test_tables_of_different_margins_are_told_and_each_keeps_its_own():
     tables = {"observational": table(0.049), "randomised": table(0.05), "panel": table(0.05)}
     found = check_identity(tables, {}, "stop")
-    assert stated_margin(found) == 0.05
+    assert stated_margins(found) == {"observational": 0.049, "randomised": 0.05, "panel": 0.05}
     assert margins_text(found, tables) == [
         "profit is stated at a margin of 0.049 in observational, of 0.05 in randomised and panel"
     ]
-    assert stated_margin({"observational": found["observational"], "panel": found["panel"]}) == 0.049
     metrics = identity_metrics(found)["observational"]
-    assert metrics["margin"] == 0.049
+    assert (metrics["margin"], metrics["stated"]) == (0.049, True)
     assert (metrics["rows_beyond_a_cent"], metrics["rows_unexplained"]) == (0, 0)
+
+
+@pytest.mark.parametrize("margin", [1.5, 50.0, -0.05])
+def test_a_margin_that_can_be_none_stops_or_is_not_taken(margin):
+    tables, names = {"randomised": table(margin), "panel": table(1.0)}, {"randomised": "test.csv"}
+    with pytest.raises(
+        InputError, match=rf"^test\.csv: profit is {margin:g} × sales − discount, but a margin.* at most 1; .* to warn$"
+    ):
+        check_identity(tables, names, "stop")
+    found = check_identity(tables, names, "warn")
+    assert stated_margins(found) == {"panel": 1.0}
+    problem, consequence = margins_text(found, tables)
+    assert problem.startswith(f"randomised: profit is {margin:g} × sales − discount, but")
+    assert consequence.startswith("no margin is stated in randomised: profit is taken as it stands")
+    assert identity_metrics(found)["randomised"]["stated"] is False
+
+
+def test_a_table_of_many_margins_states_none():
+    mixed = table()
+    mixed["profit"] += np.random.default_rng(3).uniform(0, 0.3, len(mixed)) * mixed["sales"]
+    tables = {"panel": mixed}
+    with pytest.raises(InputError, match=r"the middle row states\); correct the file"):
+        check_identity(tables, {"panel": "panel.csv"}, "stop")
+    found = check_identity(tables, {}, "warn")
+    assert stated_margins(found) == {}
+    assert margins_text(found, tables)[1].startswith("no margin is stated in panel")
 
 
 def test_the_real_files_state_two_margins_and_nothing_is_unexplained(real_tables):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from promotions.base.errors import InputError
-from promotions.discount.prepare.identity import check_identity, stated_margin
+from promotions.discount.prepare.identity import check_identity, stated_margins
 from promotions.discount.prepare.post_treatment import barred_columns, post_treatment_table
 from promotions.discount.prepare.simulated import (
     AGES,
@@ -79,8 +79,7 @@ def test_tables_are_read_like_a_users_and_profit_is_margin_times_sales_minus_dis
     names = dict.fromkeys(ROLES, "simulated")
     tables = typed_tables(drawn.tables, "tenure", names)
     found = check_identity(tables, names, "stop")
-    assert stated_margin(found) == 0.05
-    assert {each.margin for each in found.values()} == {0.05}
+    assert stated_margins(found) == dict.fromkeys(found, 0.05)
     assert sum(each.beyond_a_cent for each in found.values()) == 0
     assert set(tables["cutoff"]["gender"].dropna()) == {"0", "1"}
     assert set(tables["panel"]["gender"].dropna()) == {"W", "M", "O"}

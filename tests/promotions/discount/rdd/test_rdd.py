@@ -609,11 +609,11 @@ def test_parameters_are_checked(changed, message):
 def test_without_a_cutoff_table_the_stage_says_so_in_one_line_and_writes_nothing(tmp_path):
     folder = tmp_path / "data" / "discount"
     folder.mkdir(parents=True)
-    roles = {"source": "files", "simulated": False, "stated_margin": 0.05, "features": [], "predictions": [],
+    roles = {"source": "files", "simulated": False, "margins": {}, "features": [], "predictions": [],
              "barred": [], "tables": dict.fromkeys(("observational", "randomised", "cutoff", "panel"), 0)}  # fmt: skip
     (folder / "roles.json").write_text(json.dumps(roles))
     (folder / "truth.json").write_text("{}")
-    params = {"seed": 1, "discount": {"margin": 0.05, "running": "tenure", "rdd": PARAMS}}
+    params = {"seed": 1, "discount": {"margin": None, "running": "tenure", "rdd": PARAMS}}
     (tmp_path / "params.yaml").write_text(json.dumps(params))
     ended = subprocess.run(
         [sys.executable, str(SOURCE / "discount_rdd.py")],
