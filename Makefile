@@ -29,20 +29,20 @@ $(VENV)/.installed: requirements.lock
 	@touch $@
 
 run: $(VENV)/.installed ## whom to treat: install what is locked, run the pipeline, print the answer, write the page
-	@dvc repro report
+	@dvc repro report || { status=$$?; rm -f report/index.html; exit $$status; }
 	@python src/headline.py
-	@echo "The page for people: report/index.html"
 
 # The page shows whatever was run; it depends on nothing that may be absent, so it is told when there is more to show.
-PAGE = test ! -e plots/dependence.png || dvc repro --quiet --force --single-item report
+PAGE = test ! -e plots/dependence.png || dvc repro --quiet --force --single-item report || \
+  echo "No page for people: it also says whom to treat, which has not been run since something changed; make run does"
 
-# A table that is not there stops the stages that need it, and no other.
+# A table that is not there stops the stages that need it, and no other. What the others found is printed all the same.
 discounts: $(VENV)/.installed ## how much discount for whom: run the other pipeline, print the answer
 	@dvc repro --keep-going discounts/dvc.yaml; status=$$?; \
-	python src/discount_headline.py && $(PAGE) && exit $$status
+	python src/discount_headline.py || status=$$?; $(PAGE); exit $$status
 
 stability: $(VENV)/.installed ## how much of the answer is luck: the whole procedure again and again
-	@dvc repro stability && $(PAGE)
+	@dvc repro stability; status=$$?; $(PAGE); exit $$status
 
 # Those of the two dvc.yaml that exist: asked for a stage that was not run, DVC warns. dvc.yaml:: says that these are
 # names of plots; a path alone draws the file a second time, by a template that is not ours.

@@ -1,66 +1,86 @@
 """Print the answer about discounts: what they do by four ways of asking, what each rule earns, and for whom it pays.
 
-reads   metrics/discount.json, metrics/discount/{effect,rdd,did,groups,policies}.json; those that are not there are said
+reads   metrics/discount.json, metrics/discount/{prepare,effect,rdd,did,policies}.json, dvc.lock (an answer that is not
+        of the present parameters, data and code is not printed; the reason stands in its place)
 writes  nothing
 """
 
-from pathlib import Path
 from typing import Any
 
 from pipeline import stage
+from pipeline.lineage import Lineage
 from promotions.base.errors import InputError
 from promotions.base.formatting import HYPHEN, number, percentage
 from promotions.discount.margin import KEY, TableMargin, comparable, margins_of, margins_text
 
-METRICS = Path("metrics/discount")
+# The documents behind the answers, and the stages that write them.
+DOCUMENTS = {
+    "prepare": ("discount_prepare", ["metrics/discount/prepare.json"]),
+    "effect": ("discount_effect", ["metrics/discount/effect.json"]),
+    "rdd": ("discount_rdd", ["metrics/discount/rdd.json"]),
+    "did": ("discount_did", ["metrics/discount/did.json"]),
+    "policies": ("discount_evaluate", ["metrics/discount/policies.json", "metrics/discount.json"]),
+}
+# Way of asking, the table that it needs, and where its estimate stands.
+ANSWERS = (
+    ("the log, naively", "observational", ("effect", "profit", "naive")),
+    ("the log, all columns controlled for", "observational", ("effect", "profit", "adjusted_all")),
+    ("the log, double ML", "observational", ("effect", "profit", "linear_dml")),
+    ("the cut-off (fuzzy, robust)", "cutoff", ("rdd", "profit_per_dollar", "robust")),
+    ("before and after, against clean controls", "panel", ("did", "group", "did_clean", "profit_per_dollar")),
+    ("the randomised test", "randomised", ("effect", "profit", "randomised")),
+)
 # Rules in the table: the champion, the constants that come first, and the rules of the learners.
 SHOWN = 12
 
 
 def main() -> None:
     """A page for people; the numbers stand in metrics/discount/."""
-    found = {name: read(f"{name}.json") for name in ("effect", "rdd", "did", "policies")}
-    known = [content for content in found.values() if content]
-    if not known:
-        raise InputError("metrics/discount: nothing there yet; run `dvc repro` first")
+    documents, reasons = current_documents(Lineage.read())
+    answered = [document for name, document in documents.items() if name != "prepare"]
+    if not answered:
+        raise InputError(f"no answer about discounts is of the present parameters and data: {reasons['effect']}")
     print()
-    if known[0]["simulated"]:
+    if any(document["simulated"] for document in answered):
         print("SIMULATED DATA: the customers below do not exist. README says how to bring your own.\n")
     print("What a dollar of discount does to profit, by how one asks:\n")
-    for words, estimate in answers(found):
-        print(f"  {words:<58}{estimate}")
-    if margins := margins_of({name: found[name] for name in ("effect", "rdd", "did")}):
+    for words, role, (name, *keys) in ANSWERS:
+        estimate = at(documents, name, *keys)
+        print(f"  {words:<58}{interval(estimate) if estimate else 'no answer: ' + why(name, role, documents, reasons)}")
+    if margins := margins_of({name: documents[name] for name in ("effect", "rdd", "did")}):
         print(f"\n{margin_sentence(margins)}")
     print("\nThey ask about other customers and other sizes of a discount, and its effect is no straight line.")
-    if found["policies"]:
-        print_rules(found["policies"], stage.read_json("metrics/discount.json")["discount"])
+    if "policies" in documents:
+        print_rules(documents["policies"], stage.read_json("metrics/discount.json")["discount"])
     else:
-        print("\nNo rule was judged: metrics/discount/policies.json is not there (it needs a randomised table).")
+        print(f"\nNo rule was judged: {why('policies', 'randomised', documents, reasons)}.")
     print("\nDetail: metrics/discount/*.json. The story in pictures: plots/discount/*.png.")
 
 
-def read(name: str) -> dict[str, Any]:
-    """A metrics file; empty if that stage did not run."""
-    return stage.read_json(str(METRICS / name)) if (METRICS / name).is_file() else {}
+def current_documents(lineage: Lineage) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """The documents that are of the present inputs; and why each of the others is not."""
+    documents, reasons = {}, {}
+    for name, (writer, paths) in DOCUMENTS.items():
+        path, reason = next(((path, reason) for path in paths if (reason := lineage.outdated(path))), (paths[0], None))
+        if reason:
+            reasons[name] = f"{path}: {reason}; run `dvc repro {writer}`"
+        else:
+            documents[name] = stage.read_json(path)
+    return documents, reasons
 
 
-def answers(found: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
-    """Ways of asking, and what they say; or that their stage has not run."""
-    effect, rdd, did = found["effect"].get("profit", {}), found["rdd"], found["did"]
-    asked = [
-        ("the log, naively", effect.get("naive")),
-        ("the log, all columns controlled for", effect.get("adjusted_all")),
-        ("the log, double ML", effect.get("linear_dml")),
-        ("the cut-off (fuzzy, robust)", rdd.get("profit_per_dollar", {}).get("robust")),
-        (
-            "before and after, against clean controls",
-            did.get("group", {}).get("did_clean", {}).get("profit_per_dollar"),
-        ),
-        ("the randomised test", effect.get("randomised")),
-    ]
-    return [
-        (words, interval(estimate) if estimate else "no answer: its stage has not run") for words, estimate in asked
-    ]
+def at(document: Any, *keys: str) -> Any:
+    """What stands at these keys, or None."""
+    for key in keys:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
+
+
+def why(name: str, role: str, documents: dict[str, dict[str, Any]], reasons: dict[str, str]) -> str:
+    """Why there is no answer that needs this document and the table of this role."""
+    if at(documents, "prepare", "rows", role) == 0:
+        return f"there is no {role} table (discount.files.{role})"
+    return reasons.get(name, f"metrics/discount/{name}.json holds none")
 
 
 def margin_sentence(margins: list[TableMargin]) -> str:
@@ -118,4 +138,4 @@ def print_rules(policies: dict[str, Any], headline: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main, __doc__)
+    stage.command(main, __doc__)

@@ -63,4 +63,4 @@ def main(source: str) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main, __doc__)
+    stage.command(main, __doc__)

@@ -1,6 +1,7 @@
 """Print the answer of the last run: what was found, what each policy earns, and where the rest is.
 
-reads   metrics/experiment.json, metrics/headline.json, metrics/policies.json, metrics/rules.json
+reads   metrics/experiment.json, metrics/headline.json, metrics/policies.json, metrics/rules.json, dvc.lock (nothing is
+        printed that is not of the present parameters, data and code)
 writes  nothing
 """
 
@@ -8,11 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline import stage
+from pipeline.lineage import Lineage
 from promotions.base.formatting import HYPHEN, number, percentage
+
+DOCUMENTS = ("experiment", "headline", "policies", "rules")
 
 
 def main() -> None:
     """A small table for people; the numbers stand in metrics/."""
+    lineage = Lineage.read()
+    lineage.require_current([f"metrics/{name}.json" for name in DOCUMENTS], "dvc repro report")
     experiment, headline = stage.read_json("metrics/experiment.json"), stage.read_json("metrics/headline.json")
     policies = stage.read_json("metrics/policies.json")["policies"]
     rules = stage.read_json("metrics/rules.json")["rules"]
@@ -46,6 +52,11 @@ def main() -> None:
         print(f"{name}: {sentence}.")
     print(f"\n{verdict}\n")
     print("The answer: metrics/headline.json. Detail: metrics/policies.json, learners.json. Pictures: plots/*.png.")
+    outdated = lineage.outdated(str(stage.PAGE))
+    if outdated:
+        print(f"{stage.PAGE} is out of date ({outdated}): `dvc repro report` writes it.")
+    else:
+        print(f"The page for people: {stage.PAGE}")
 
 
 def four(value: float, *, sign: bool = False) -> str:
@@ -93,4 +104,4 @@ def verdict_of(headline: Mapping[str, Any], *, estimated: bool = False) -> str:
 
 
 if __name__ == "__main__":
-    stage.run(main, __doc__)
+    stage.command(main, __doc__)

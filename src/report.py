@@ -2,7 +2,8 @@
 
 reads   metrics/{experiment,headline,policies,learners,rules}.json, data/prepared/roles.json, data/dictionary.csv,
         plots/{soundness,profit_by_cost_ratio,profit_by_share,affected}.csv, plots/*.png; and as far as they are there:
-        metrics/{explain,stability,discount}.json, metrics/discount/*.json and their plots
+        metrics/{explain,stability,discount}.json, metrics/discount/*.json and their plots; dvc.lock (what is not of the
+        present parameters, data and code is not shown)
 writes  report/index.html
 """
 
@@ -17,10 +18,10 @@ import pandas as pd
 
 from pipeline import stage
 from pipeline.dictionary import read_meanings
-from promotions.base.errors import InputError
+from pipeline.lineage import Lineage
 from promotions.report import Run, render, run
 
-PAGE = "report/index.html"
+PAGE = str(stage.PAGE)
 # Software on which the numbers depend.
 PACKAGES = (
     *("numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "econml", "causalml", "statsmodels", "duckdb"),
@@ -29,13 +30,15 @@ PACKAGES = (
 
 
 def main() -> None:
-    """Everything that a run has left behind, on one page."""
+    """Everything that the present inputs give and that was run, on one page."""
+    lineage = Lineage.read()
     files = {
-        "metrics": existing("metrics/{}.json", run.REQUIRED_METRICS, run.OPTIONAL_METRICS),
-        "tables": existing("plots/{}.csv", run.REQUIRED_TABLES, run.OPTIONAL_TABLES),
-        "pictures": existing("plots/{}.png", run.REQUIRED_PICTURES, run.OPTIONAL_PICTURES),
+        "metrics": existing("metrics/{}.json", run.REQUIRED_METRICS, run.OPTIONAL_METRICS, lineage),
+        "tables": existing("plots/{}.csv", run.REQUIRED_TABLES, run.OPTIONAL_TABLES, lineage),
+        "pictures": existing("plots/{}.png", run.REQUIRED_PICTURES, run.OPTIONAL_PICTURES, lineage),
     }
     metrics = {name: stage.read_json(str(path)) for name, path in files["metrics"].items()}
+    lineage.require_current(["data/prepared/roles.json"], "dvc repro report")
     roles = stage.read_json("data/prepared/roles.json")
     versions = {"Python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
     finished = Run(
@@ -55,14 +58,12 @@ def main() -> None:
     stage.say(f"{PAGE}, {len(page.encode()) / 1e6:.1f} MB; open it in a browser")
 
 
-def existing(pattern: str, required: Iterable[str], optional: Iterable[str]) -> dict[str, Path]:
-    """Name → file, of the required ones and of those optional ones that are there."""
-    found = {}
-    for name in required:
-        found[name] = Path(pattern.format(name))
-        if not found[name].is_file():
-            raise InputError(f"no file at {str(found[name])!r}; an earlier stage writes it: run `dvc repro evaluate`")
-    return found | {name: path for name in optional if (path := Path(pattern.format(name))).is_file()}
+def existing(pattern: str, required: Iterable[str], optional: Iterable[str], lineage: Lineage) -> dict[str, Path]:
+    """Name → file, of the required ones and of those optional ones that are there; all of the present inputs."""
+    needed = {name: Path(pattern.format(name)) for name in required}
+    lineage.require_current([path.as_posix() for path in needed.values()], "dvc repro report")
+    others = {name: Path(pattern.format(name)) for name in optional}
+    return needed | {name: path for name, path in others.items() if not lineage.outdated(path.as_posix())}
 
 
 def fingerprint(paths: Iterable[Path]) -> str:

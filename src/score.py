@@ -1,7 +1,8 @@
 """Apply the champion to new customers: whom to contact, why, and what to expect of it.
 
 reads   NEW: a table with the features (.csv, .csv.gz, .parquet), or a folder of raw files in the layout of X5;
-        models/, metrics/headline.json, data/prepared/roles.json
+        models/, metrics/headline.json, data/prepared/roles.json; dvc.lock (nothing is written unless one run wrote them
+        all)
 writes  --out: customer_id, cate (cate_low, cate_high: 95 %, if the learner has intervals), expected_profit (of
         contacting over not contacting), treat (0/1), reason; a row a customer, in the order of NEW (of ids, a folder)
 """
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 
 from pipeline import lists as targets
 from pipeline import stage
+from pipeline.lineage import Lineage
 from promotions.base.errors import InputError
 from promotions.base.formatting import HYPHEN, number, percentage
 from promotions.base.parallel import run_side_by_side
@@ -27,17 +29,25 @@ from promotions.scoring.drift import LARGE, SOME, Drift, Profile
 from promotions.scoring.listing import Allowance, Listing
 from promotions.scoring.scorer import Scorer
 
+DOCUMENTS = (
+    *("metrics/headline.json", "data/prepared/roles.json"),
+    *("models/encoder.json", "models/profile.json"),
+)
+
 
 def main(new: str, out: str, **asked: Any) -> None:
     """Piece by piece; a budget is shared out once all customers are known."""
-    headline = stage.read_json("metrics/headline.json")
+    lineage = Lineage.read()
+    headline, roles = stage.read_json("metrics/headline.json"), stage.read_json("data/prepared/roles.json")
     scorer = Scorer.load(Path("models"), headline["champion"], headline["learner"])
+    profile = Profile.from_json(stage.read_json("models/profile.json"))
+    lineage.require_one_run((*DOCUMENTS, *(f"models/{name}" for name in scorer.folders)), "dvc repro report")
     allowance = Allowance.of(scorer.budget, asked["budget"], asked["max_share"])
     targets.require_table(out)
-    introduce(headline, scorer)
+    introduce(headline, scorer, estimated=roles.get("propensity") == "estimated")
 
     listing = Listing(gains=allowance.limits)
-    drift = Drift(Profile.from_json(stage.read_json("models/profile.json")))
+    drift = Drift(profile)
     pieces = targets.read_pieces(new, scorer.encoder, asked["id"], asked["campaign_date"])
     frames = scored(pieces, scorer, listing, drift)
     if allowance.limits:
@@ -88,8 +98,11 @@ def within(frames: Iterable[pd.DataFrame], listing: Listing, allowance: Allowanc
             yield listing.limited(frame, best[rows])
 
 
-def introduce(headline: dict[str, Any], scorer: Scorer) -> None:
-    """Which policy, made for which costs, and what it earned where that was measured."""
+def introduce(headline: dict[str, Any], scorer: Scorer, *, estimated: bool) -> None:
+    """Which policy, made for which costs, and what it earned where that was measured.
+
+    estimated: chances of treatment are.
+    """
     own = scorer.economics
     costs = f"C = {own.cost:g}, R = {own.revenue:g}, charged {own.charged.replace('_', ' ')}"
     stage.say(f"{headline['champion']}, made for {costs}; effects of {scorer.learner}")
@@ -98,7 +111,7 @@ def introduce(headline: dict[str, Any], scorer: Scorer) -> None:
     if headline["simulated"]:
         stage.say("warning: the champion learned from SIMULATED customers")
     measured = "measured in the experiment"
-    if stage.read_json("data/prepared/roles.json").get("propensity") == "estimated":
+    if estimated:
         measured = "measured without an experiment, by estimated chances of treatment"
         stage.say(
             "warning: not an experiment: this stands only if all reasons for treatment that also move the outcome are "
@@ -153,4 +166,4 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main, __doc__, options)
+    stage.command(main, __doc__, options)

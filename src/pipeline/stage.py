@@ -15,7 +15,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never, TypeVar
 
@@ -35,16 +35,31 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PARAMS = Path("params.yaml")
+PAGE = Path("report/index.html")
 # Enough to tell any two results apart, too few to show the order in which a machine happened to add.
 SIGNIFICANT_DIGITS = 10
 
 
-def run(
+def run(main: Callable[..., None], description: str | None) -> None:
+    """Run a stage's ``main``, as `command` does.
+
+    The page goes first: it shows what stages wrote before, whether or not this one ends well. `report` writes it anew.
+    """
+
+    @wraps(main)
+    def without_page(*arguments: str, **named: str) -> None:
+        PAGE.unlink(missing_ok=True)
+        main(*arguments, **named)
+
+    command(without_page, description)
+
+
+def command(
     main: Callable[..., None],
     description: str | None,
     options: Callable[[argparse.ArgumentParser], object] | None = None,
 ) -> None:
-    """Run a stage's ``main`` with its arguments from the command line.
+    """Run ``main`` with its arguments from the command line.
 
     options: adds them to the parser; without it each argument of ``main`` is one, by position.
 

@@ -100,7 +100,18 @@ def test_the_answer_is_printed(discounts: Project) -> None:
     assert f"* {headline['champion']}" in printed
     assert f"{headline['lift_over_best_constant']:+.2f} per customer" in printed
     (discounts.folder / "metrics/discount/rdd.json").unlink()
-    assert "no answer: its stage has not run" in discounts.run("python", "src/discount_headline.py").stdout
+    printed = discounts.run("python", "src/discount_headline.py").stdout
+    assert "no answer: metrics/discount/rdd.json: it is not there; run `dvc repro discount_rdd`" in printed
+    assert f"* {headline['champion']}" in printed
+
+
+def test_no_answer_of_another_margin_is_printed(discounts: Project) -> None:
+    set_param("margin", value=0.06)(discounts)
+    done = discounts.run("python", "src/discount_headline.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: no answer about discounts is of the present parameters and data: ")
+    assert "discount.margin is 0.06 and was 0.05" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def use_files(project: Project, margin: float | None = None, **absent: None) -> None:
@@ -191,7 +202,34 @@ def test_without_a_randomised_table_the_stages_that_can_run_do(discounts: Projec
     assert all("randomised" in line for line in errors)
     succeeded = {"prepare", "effect", "rdd", "did"}
     assert all(json.loads(metrics_of(discounts)[f"{name}.json"])["source"] == "files" for name in succeeded)
-    assert "randomised" not in read(discounts, "effect")["profit"]
+    profit = read(discounts, "effect")["profit"]
+    assert "randomised" not in profit
+    # The rules that are still there were judged on simulated customers, by the run before.
+    assert json.loads(metrics_of(discounts)["policies.json"])["simulated"]
+    printed = discounts.run("python", "src/discount_headline.py").stdout
+    assert f"{profit['naive']['estimate']:+.4f}" in printed
+    assert "the randomised test  " in printed
+    assert printed.count("there is no randomised table (discount.files.randomised)") == 2
+    for words in (
+        "SIMULATED",
+        "judged on",
+        "Discounts by customer",
+        discounts.metric("discount")["discount"]["champion"],
+    ):
+        assert words not in printed
+
+
+def test_after_a_stage_that_failed_nothing_of_the_last_run_is_printed(discounts: Project) -> None:
+    # As if the environment were installed: its tests run in it.
+    (discounts.folder / "environment").mkdir()
+    (discounts.folder / "environment/.installed").touch()
+    set_param("source", value="files")(discounts)
+    done = discounts.run("make", "VENV=environment", "discounts")
+    assert done.returncode != 0
+    assert "discount.files.observational: no file at 'data/raw/discounts_nonrandom.csv'" in done.stderr
+    assert "discount.source is files and was simulated when `discount_prepare` ran" in done.stderr
+    for words in ("SIMULATED", "profit", "95 % interval", "Discounts by customer"):
+        assert words not in done.stdout
 
 
 def one_level(project: Project) -> None:

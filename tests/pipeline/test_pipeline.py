@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipeline.lineage import Lineage, content_of
 from tests.support.project import FEW, Project
 
 COSTS = ["policy", "evaluate"]
@@ -98,6 +99,71 @@ def test_a_new_cost_reruns_policy_and_evaluate_and_what_shows_them(restored: Pro
     difference = restored.dvc("metrics", "diff")
     assert "profit_per_customer" in difference
     assert "experiment.json" not in difference
+
+
+def test_no_page_of_an_earlier_answer_is_left(restored: Project) -> None:
+    page = restored.folder / "report" / "index.html"
+    assert restored.run("python", "src/headline.py").stdout.endswith("The page for people: report/index.html\n")
+    restored.dvc("exp", "run", "evaluate", "-S", "costs.cost_per_treatment=2")
+    assert not page.exists()
+    printed = restored.run("python", "src/headline.py").stdout
+    assert printed.endswith("report/index.html is out of date (it is not there): `dvc repro report` writes it.\n")
+    restored.dvc("repro", "report")
+    assert restored.run("python", "src/headline.py").stdout.endswith("The page for people: report/index.html\n")
+    # Back to what DVC has in its run cache: the stage runs all the same.
+    restored.dvc("exp", "run", "evaluate", "-S", "costs.cost_per_treatment=1")
+    assert not page.exists()
+
+
+def test_a_page_of_another_margin_of_the_discounts_is_not_brought_back(restored: Project) -> None:
+    page = restored.folder / "report" / "index.html"
+    before = page.read_text()
+    restored.params(lambda content: content["discount"].update(margin=0.06))
+    restored.dvc("repro", "report")
+    after = page.read_text()
+    # The findings about discounts are of the old margin, and the new one stands among the parameters.
+    assert "Discounts: do they pay" in before
+    assert "Discounts: do they pay" not in after
+    restored.dvc("repro", "discount_groups")
+    assert not page.exists()
+    restored.dvc("repro", "report")
+    assert "For whom a discount pays" in page.read_text()
+
+
+def test_an_answer_of_other_parameters_or_of_another_revision_is_refused(restored: Project) -> None:
+    def refused(*command: str) -> str:
+        done = restored.run("python", *command)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stdout + done.stderr
+        return done.stderr
+
+    score = ("src/score.py", "data/prepared/customers.parquet", "--out", "out.csv")
+    restored.params(lambda content: content["costs"].update(cost_per_treatment=2))
+    assert "costs.cost_per_treatment is 2 and was 1 when `policy` ran; run `dvc repro report`" in refused(
+        "src/headline.py"
+    )
+    # By hand, DVC does not know of it.
+    for stage in COSTS:
+        assert restored.run("python", f"src/{stage}.py").returncode == 0
+    assert "is not what `evaluate` wrote in its last run by DVC" in refused("src/headline.py")
+    assert "is not of one run with what goes with it" in refused(*score)
+    restored.dvc("repro", "evaluate")
+    assert restored.run("python", "src/headline.py").returncode == 0
+    # The metrics of the last commit beside the models of today.
+    restored.run("git", "checkout", "-q", "--", "metrics")
+    assert "metrics/headline.json is not of the present parameters and data" in refused("src/headline.py")
+    assert "metrics/headline.json is not of one run with what goes with it" in refused(*score)
+    assert not (restored.folder / "out.csv").exists()
+
+
+def test_whatever_dvc_has_recorded_is_current_by_our_reading_of_it(restored: Project, monkeypatch: Any) -> None:
+    monkeypatch.chdir(restored.folder)
+    recorded = yaml.safe_load((restored.folder / "dvc.lock").read_text())["stages"].values()
+    written = [out for stage in recorded for out in stage["outs"]]
+    lineage = Lineage.read()
+    assert {out["path"]: lineage.outdated(out["path"]) for out in written} == {out["path"]: None for out in written}
+    folders = [out for out in written if out["md5"].endswith(".dir")]
+    assert len(folders) > 10
+    assert [content_of(out["path"]) for out in folders] == folders
 
 
 def test_charging_on_response_refits_nothing_but_in_stability(restored: Project) -> None:

@@ -12,7 +12,7 @@ import report
 from promotions.base.errors import InputError
 from promotions.report.run import REQUIRED_METRICS, REQUIRED_PICTURES, REQUIRED_TABLES
 from tests.support.project import ROOT
-from tests.support.report_facts import HOSTILE, a_run, hostile, png, write
+from tests.support.report_facts import HOSTILE, a_run, hostile, png, record_all, write
 
 PAGE = "report/index.html"
 
@@ -56,7 +56,7 @@ def test_a_run_that_has_not_finished_is_said_in_one_line(tmp_path):
     done = run(tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: no file at 'metrics/headline.json'; an earlier stage writes it: run `dvc repro evaluate`\n"
+        "error: no file at 'metrics/headline.json'; an earlier stage writes it: run `dvc repro report`\n"
     )
 
 
@@ -75,6 +75,32 @@ def test_a_required_file_that_is_absent_is_named_and_no_page_is_written(folder, 
     with pytest.raises(InputError, match=name):
         report.main()
     assert not (folder / PAGE).exists()
+
+
+@pytest.mark.parametrize("name", ["metrics/headline.json", "plots/affected.csv", "plots/balance.png"])
+def test_an_answer_that_is_not_of_the_last_run_gets_no_page_and_the_last_page_goes(tmp_path, name):
+    write(tmp_path, a_run())
+    run(tmp_path)
+    assert (tmp_path / PAGE).exists()
+    with (tmp_path / name).open("a") as file:
+        file.write("\n")
+    done = run(tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {name} is not of the present parameters and data: it is not what `evaluate` wrote in its last run by "
+        "DVC; run `dvc repro report`\n"
+    )
+    assert not (tmp_path / PAGE).exists()
+
+
+def test_what_of_the_discounts_is_not_of_the_last_run_is_left_out(folder):
+    assert "dvc repro discount_rdd" not in page_of(folder)
+    with (folder / "metrics/discount/rdd.json").open("a") as file:
+        file.write("\n")
+    page = page_of(folder)
+    assert "This part was not run here with these data and parameters" in page
+    assert "dvc repro discount_rdd" in page
+    assert "dvc repro discount_groups" not in page
 
 
 def test_the_page_tells_its_inputs_apart(folder):
@@ -103,6 +129,7 @@ def test_features_are_told_by_the_dictionary_only_if_it_is_theirs(folder):
     assert "Number of orders" in page_of(folder)
     for path in folder.glob("metrics/*.json"):
         path.write_text(path.read_text().replace('"source": "simulated"', '"source": "table"'))
+    record_all(folder)
     assert "Number of orders" not in page_of(folder)
 
 

@@ -18,17 +18,6 @@ from promotions.sources.new_customers import NewTable
 from tests.support.project import FEW, Project, copy_project
 
 HOSTILE = ["=cmd|'/c calc'!A1", "<script>alert(1)</script>", "-2+3;=1", 'a "quoted", name', "@SUM(A1)"]
-STAGES = [
-    "ingest",
-    "prepare",
-    "split",
-    "nuisance",
-    *(f"cate {name}" for name in FEW),
-    "ensemble",
-    "explain",
-    "policy",
-    "evaluate",
-]
 COLUMNS = ["customer_id", "cate", "expected_profit", "treat", "reason"]
 
 
@@ -43,13 +32,6 @@ def experiment(n: int = 3000) -> pd.DataFrame:
     ids = [*HOSTILE, *(f"{number:05d}x" for number in range(n - len(HOSTILE)))]
     age[rng.random(n) < 0.05] = np.nan
     return pd.DataFrame({"id": ids, "sms": treated, "visit": visits, "age": age, "shop": shop, "noise": rng.normal(size=n)})  # fmt: skip  # noqa: E501
-
-
-def run_all(project: Project) -> None:
-    for stage in STAGES:
-        name, *arguments = stage.split()
-        done = project.run("python", f"src/{name}.py", *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +49,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
         content["policy"]["groups"]["by"] = ["predicted_outcome", "shop"]
 
     project.params(change)
-    run_all(project)
+    project.dvc("repro", "evaluate")
     return project
 
 
@@ -91,28 +73,32 @@ def scored(project: Project, name: str, learner: str) -> pd.DataFrame:
     return listing.limited(frame, listing.afford(allowance))
 
 
-def champion(project: Project, name: str) -> str:
-    """Make a policy the champion; whose effects it goes by."""
-    rule, _, learner = name.partition(".")
-    learner = learner if rule in ("threshold", "weighted", "budget") else "ensemble"
-    headline = project.metric("headline") | {"champion": name, "learner": learner}
+def champion(project: Project, name: str) -> None:
+    """Make a policy the champion, and DVC believe that `evaluate` chose it."""
+    headline = project.metric("headline") | {"champion": name, "learner": learner_of(name)}
     (project.folder / "metrics" / "headline.json").write_text(json.dumps(headline))
-    return learner
+    project.dvc("commit", "--force", "evaluate")
+
+
+def learner_of(name: str) -> str:
+    """Whose effects a policy goes by."""
+    rule, _, learner = name.partition(".")
+    return learner if rule in ("threshold", "weighted", "budget") else "ensemble"
 
 
 # The later tests go on with what the last of the two leaves.
 @pytest.mark.parametrize("charged", ["on_response", "on_treatment"])
 def test_every_policy_decides_as_the_pipeline_did(shop: Project, charged: str) -> None:
     shop.params(lambda content: content["costs"].update(charged=charged))
-    for stage in ("policy", "evaluate"):
-        assert shop.run("python", f"src/{stage}.py").returncode == 0
+    shop.dvc("repro", "evaluate")
+    champion(shop, "budget.ensemble")
     decisions = pd.read_parquet(shop.folder / "data/policy/decisions.parquet").set_index("customer_id")
     # The list that a budget was shared out to.
     table = experiment().set_index("id").loc[decisions.index].reset_index(names="id")
     table.drop(columns=["sms", "visit"]).to_csv(shop.folder / "new.csv", index=False)
     assert len(decisions.columns) == 2 + 3 * (len(FEW) + 1) + 3
     for name in decisions:
-        learner = champion(shop, name)
+        learner = learner_of(name)
         # One of them by the command, the others by what it calls.
         found = score(shop, "new.csv", out="out.parquet") if name == "budget.ensemble" else scored(shop, name, learner)
         found = found.set_index("customer_id")
@@ -255,6 +241,34 @@ def test_memory_does_not_grow_with_the_list(shop: Project) -> None:
         peaks.append(int(done.stdout.split("peak ")[1]) * (1 if sys.platform == "darwin" else 1024))
     assert Path(shop.folder / "many_out.csv").stat().st_size > 1e7
     assert peaks[1] - peaks[0] < 120e6, peaks
+
+
+def test_no_list_is_made_of_two_runs(shop: Project) -> None:
+    def refused() -> str:
+        done = shop.run("python", "src/score.py", "mine.csv", "--out", "mixed.csv")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1
+        assert not (shop.folder / "mixed.csv").exists()
+        return done.stderr
+
+    champion(shop, "weighted.s_learner")
+    shop.params(lambda content: content["costs"].update(cost_per_treatment=0.3))
+    # Half-way through a run: the rules are new, and who is champion was decided among the old ones.
+    shop.dvc("repro", "policy")
+    assert "data/policy/decisions.parquet anew, and `evaluate` has not run since; run `dvc repro report`" in refused()
+    shop.dvc("repro", "evaluate")
+    champion(shop, "weighted.s_learner")
+    score(shop, "mine.csv")
+    for model in ("models/encoder.json", "models/policy/model.json", "models/s_learner/model.json"):
+        whole = (shop.folder / model).read_text()
+        (shop.folder / model).write_text(whole + "\n")
+        assert "is not of one run with what goes with it: it is not what `" in refused()
+        (shop.folder / model).write_text(whole)
+    # A model that the champion does not ask may be gone.
+    shop.run("rm", "-r", "models/double_ml")
+    score(shop, "mine.csv")
+    (shop.folder / "dvc.lock").unlink()
+    assert "dvc.lock records no run that wrote it" in refused()
 
 
 def test_it_runs_without_a_pipeline_and_says_what_is_missing(tmp_path: Path) -> None:

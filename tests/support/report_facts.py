@@ -4,6 +4,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 
 from promotions.report import Run
 from promotions.report.run import OPTIONAL_PICTURES, REQUIRED_PICTURES
+from tests.support.recorded import record
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -271,13 +273,35 @@ def params() -> dict[str, Any]:
     """What of params.yaml the report reads."""
     return {
         "seed": 2026,
-        "data": {"source": "simulated", "hillstrom": {"path": "data/raw"}},
+        "data": {
+            "source": "simulated",
+            "hillstrom": {"path": "data/raw"},
+            "table": {"path": "data/raw", "propensity": "estimate", "overlap": 0.05},
+        },
+        "checks": {"alpha": 0.01, "on_srm": "stop", "on_post_treatment": "stop"},
         "costs": {"cost_per_treatment": 1, "revenue_per_response": 40, "charged": "on_treatment"},
-        "split": {"shares": {"train": 0.45, "select": 0.2, "final": 0.35}, "salt": "promotions", "folds": 5},
+        "split": {
+            "shares": {"train": 0.45, "select": 0.2, "final": 0.35},
+            "salt": "promotions",
+            "folds": 5,
+            "segments": 5,
+        },
         "evaluate": {"protocol": "holdout", "replicates": 1000},
-        "policy": {"budget": {"share": None, "money": None}},
+        "ensemble": {"method": "stacking"},
+        "policy": {
+            "tree": {"depth": 2, "cuts": 64, "min_leaf": 300},
+            "groups": {"by": ["predicted_outcome"], "bins": 5, "rule": "mean"},
+            "budget": {"share": None, "money": None},
+        },
+        "stability": {"trials": 50, "ratios": ["1/40"]},
         "learners": {"x_learner": {}},
-        "discount": {"source": "simulated", "margin": None},
+        "discount": {
+            "source": "simulated",
+            "margin": None,
+            "running": "tenure",
+            "exclude": [],
+            "policy": {"champion": "auto", "least_customers": 250, "default": 0, "budget": None},
+        },
     }
 
 
@@ -415,6 +439,18 @@ def write(folder: Path, run: Run, picture: bytes | None = None) -> None:
     _written(folder / "data/prepared/roles.json").write_text(json.dumps(run.roles))
     features = pd.DataFrame({"name": list(run.meanings), "meaning": list(run.meanings.values())})
     features.assign(unit="number").to_csv(folder / "data/dictionary.csv", index=False)
+    record_all(folder)
+
+
+def record_all(folder: Path) -> None:
+    """Note in dvc.lock that two stages have just written what the report reads: one the discounts, one all else."""
+    files = [
+        path.relative_to(folder).as_posix()
+        for path in sorted([*folder.glob("metrics/**/*.json"), *folder.glob("plots/**/*.*")])
+    ]
+    with chdir(folder):
+        record("evaluate", writes=["data/prepared/roles.json", *(path for path in files if "/discount" not in path)])
+        record("discount_evaluate", writes=[path for path in files if "/discount" in path])
 
 
 def _written(path: Path) -> Path:

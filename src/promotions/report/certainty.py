@@ -66,7 +66,9 @@ def at_once(run: Run) -> Text:
 def repeated(run: Run) -> list[Block]:
     """The stage `stability`, if it was run."""
     if "stability" not in run.metrics:
-        return [Missing("How stable the choice is was not computed", "dvc repro stability")]
+        return [
+            Missing("How stable the choice is was not computed for these data and parameters", "dvc repro stability")
+        ]
     document = run.metrics["stability"]
     blocks: list[Block] = [Paragraph(trials(document))]
     if run.estimated:

@@ -61,7 +61,7 @@ def not_run(run: Run) -> str:
             "Discounts are another question. The simulated example says nothing about these customers, so it is left "
             "out; set discount.source to files and name your tables under discount.files in params.yaml"
         )
-    return "Discounts are another question, and its pipeline was not run here"
+    return "Discounts are another question, and its pipeline was not run here with these data and parameters"
 
 
 def decision(run: Run) -> Verdict | None:
@@ -326,7 +326,13 @@ class Chapter:
         """Heading, sentence and figure; or what was not run."""
         found = self.finding(run)
         if found is None:
-            return [Heading(self.title), Missing("This part was not run", f"dvc repro discounts/dvc.yaml:{self.stage}")]
+            return [
+                Heading(self.title),
+                Missing(
+                    "This part was not run here with these data and parameters",
+                    f"dvc repro discounts/dvc.yaml:{self.stage}",
+                ),
+            ]
         blocks: list[Block] = [Heading(self.title), Paragraph(found)]
         if (picture := run.pictures.get(f"discount/{self.picture}")) is not None:
             blocks.append(Figure(picture, f"Chart: {self.shows} {in_words(found)}", self.shows))

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from promotions.base.errors import InputError
 from promotions.report.blocks import Block, Bullets, Code, Column, Heading, Paragraph, Row, Section, Strong, Table, Text
 from promotions.report.glossary import term
 from promotions.report.run import Run
@@ -26,7 +27,8 @@ PARAMETERS = (
 OF_ESTIMATES = ("data.table.propensity", "data.table.overlap")
 OF_DISCOUNTS = (
     *("discount.source", "discount.margin", "discount.running", "discount.exclude"),
-    *("discount.policy.champion", "discount.policy.least_share", "discount.policy.default", "discount.policy.budget"),
+    *("discount.policy.champion", "discount.policy.least_customers"),
+    *("discount.policy.default", "discount.policy.budget"),
 )
 COUNTS = {
     "purchase_rows": "rows of purchases read",
@@ -181,11 +183,11 @@ def source_counts(run: Run) -> Table | None:
 
 
 def parameters(run: Run) -> Table:
-    """The parameters that mattered."""
+    """The parameters that mattered. Raises InputError if params.yaml lacks one."""
     keys = list(PARAMETERS) + (list(OF_ESTIMATES) if run.estimated else [])
     if any(name.startswith("discount") for name in run.metrics):
         keys += OF_DISCOUNTS
-    rows = [Row(((Code(key),), (Code(value_text(run.param(key))),))) for key in keys if known(run.params, key)]
+    rows = [Row(((Code(key),), (Code(value_text(stated(run.params, key))),))) for key in keys]
     learners = run.param("learners")
     if isinstance(learners, Mapping):
         rows.append(Row(((Code("learners"),), (Code(", ".join(map(str, learners))),))))
@@ -194,14 +196,14 @@ def parameters(run: Run) -> Table:
     return Table("parameters", "Parameters that mattered", columns, rows, note)
 
 
-def known(params: Mapping[str, Any], key: str) -> bool:
-    """Whether params.yaml has this dotted key."""
+def stated(params: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key of params.yaml. Raises InputError if there is none."""
     value: Any = params
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            return False
+            raise InputError(f"params.yaml: {key} is missing; the page states it")
         value = value[part]
-    return True
+    return value
 
 
 def value_text(value: Any) -> str:

@@ -77,6 +77,12 @@ class Scorer:
             _outcomes(models / "nuisance") if rule.needs_outcomes or economics.charged == "on_response" else None,
         )
 
+    @property
+    def folders(self) -> list[str]:
+        """The folders in ``models`` that it was read from."""
+        used = {"policy": True, ENSEMBLE: self.mixture is not None, "nuisance": self.outcomes is not None}
+        return [*(name for name, is_used in used.items() if is_used), *(f"{LEARNERS}/{name}" for name in self.effects)]
+
     def score(self, customers: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:
         """A row a customer, and what each contact is expected to cost, (n,).
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pandas as pd
 import pytest
+import yaml
 
 from promotions.base.errors import InputError
 from promotions.discount.margin import TABLES_OF, TableMargin
@@ -12,6 +13,7 @@ from promotions.report.blocks import Missing, Table, in_words
 from promotions.report.glossary import GLOSSARY, KEYS, term
 from promotions.report.page import sections
 from promotions.report.run import PICTURE_OF, REQUIRED_METRICS, REQUIRED_TABLES
+from tests.support.project import ROOT
 from tests.support.report_facts import a_run, entry, lead, observed, params, tables, trial, with_headline
 
 
@@ -441,7 +443,22 @@ def test_parameters_are_written_as_params_yaml_writes_them():
     assert rows["split.shares"] == "{train: 0.45, select: 0.2, final: 0.35}"
     assert rows["policy.budget"] == "{share: null, money: null}"
     assert rows["learners"] == "x_learner"
-    assert "checks.alpha" not in rows
+    assert "data.table.overlap" not in rows
+
+
+def test_every_parameter_that_the_page_states_is_in_params_yaml():
+    whole = yaml.safe_load((ROOT / "params.yaml").read_text())
+    rows = provenance.parameters(dataclasses.replace(observed(), params=whole)).rows
+    stated = {plainly(row.cells[0]): plainly(row.cells[1]) for row in rows}
+    assert stated["discount.policy.least_customers"] == str(whole["discount"]["policy"]["least_customers"])
+    assert stated.keys() >= {*provenance.PARAMETERS, *provenance.OF_ESTIMATES, *provenance.OF_DISCOUNTS}
+
+
+def test_a_parameter_that_is_stated_and_absent_is_an_error():
+    given = params()
+    del given["discount"]["policy"]["default"]
+    with pytest.raises(InputError, match=r"discount\.policy\.default is missing; the page states it"):
+        provenance.parameters(a_run(params=given))
 
 
 def test_simulated_and_real_data_are_told_apart():
