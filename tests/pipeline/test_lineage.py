@@ -228,3 +228,29 @@ def test_values_that_are_the_same_to_dvc_do_not_differ(now, then):
 def test_values_that_differ_are_found_where_they_do(now, then, where):
     assert first_difference("key", now, then)[0] == where
     assert first_difference("key", then, now)[0] == where
+
+
+def test_what_dvcignore_names_by_its_place_is_no_part_of_a_folder():
+    put(".dvcignore", "/data/cate/*.json\n")
+    put("data/cate/a.csv", "1")
+    put("metrics/gathered.json", "{}")
+    record("gather", ["data/cate"], ["metrics/gathered.json"])
+    put("data/cate/seconds.json", "{}")
+    assert outdated("metrics/gathered.json") is None
+    put("data/cate/b.csv", "2")
+    assert outdated("metrics/gathered.json") == "data/cate has changed since `gather` ran"
+
+
+def test_each_pipeline_has_a_record_of_its_own():
+    put("metrics/discount.json", "{}")
+    targeting = Path("dvc.lock").read_text()
+    Path("dvc.lock").unlink()
+    record("dose", ["raw"], ["metrics/discount.json"])
+    put("discounts/dvc.lock", Path("dvc.lock").read_text())
+    put("dvc.lock", targeting)
+    assert (outdated("metrics/discount.json"), outdated()) == (None, None)
+    put("raw/a.csv", "another")
+    assert outdated("metrics/discount.json") == "raw has changed since `dose` ran"
+    put("discounts/dvc.lock", "no: [lock")
+    with pytest.raises(InputError, match=r"discounts/dvc\.lock cannot be read .*git checkout discounts/dvc\.lock"):
+        Lineage.read()

@@ -99,7 +99,7 @@ def test_what_of_the_discounts_is_not_of_the_last_run_is_left_out(folder):
         file.write("\n")
     page = page_of(folder)
     assert "This part was not run here with these data and parameters" in page
-    assert "dvc repro discount_rdd" in page
+    assert "dvc repro discounts/dvc.yaml:discount_rdd" in page
     assert "dvc repro discount_groups" not in page
 
 
