@@ -76,9 +76,11 @@ def test_the_project_fits_a_terminal() -> None:
 def test_stages_wait_for_the_same_stages_as_dvc_says() -> None:
     """All that a stage waits for, directly or not: DVC draws each edge, we only the nearest."""
     dot = subprocess.run(["dvc", "dag", "--dot"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    edges = {tuple(map(named, edge)) for edge in re.findall(r'"(.+)" -> "(.+)"', dot)}
+    edges: set[tuple[str, ...]] = {tuple(map(named, edge)) for edge in re.findall(r'"(.+)" -> "(.+)"', dot)}
     waits = dag.needed_stages(dag.read_stages(ROOT))
-    ours = {(address(before), address(after)) for after, others in waits.items() for before in others}
+    ours: set[tuple[str, ...]] = {
+        (address(before), address(after)) for after, others in waits.items() for before in others
+    }
     assert edges
     assert closure(ours) == closure({(before, after) for before, after in edges if before != after})
 

@@ -128,10 +128,13 @@ def test_what_a_page_names_has_to_exist(project: Path, page: str, said: str) -> 
 
 
 def test_what_exists_may_be_named(project: Path) -> None:
-    (project / "README.md").write_text(
-        "# The title: *one*\n[a](CONTRIBUTING.md#contributing) [b](#the-title-one) [c](https://example.org/none)\n"
-        "`costs.cost_per_treatment: 3` `costs.*` `src/dag.py` `docs/*.py` `data/policy/decisions.parquet` `data/policy/`\n"
-        "`data/raw/mine.csv` `make run`\n```yaml\ncosts:\n  cost_per_treatment: 2\n```\n"
+    lines = (
+        "# The title: *one*",
+        "[a](CONTRIBUTING.md#contributing) [b](#the-title-one) [c](https://example.org/none)",
+        "`costs.cost_per_treatment: 3` `costs.*` `src/dag.py` `docs/*.py` `make run`",
+        "`data/policy/decisions.parquet` `data/policy/` `data/raw/mine.csv`",
+        "```yaml\ncosts:\n  cost_per_treatment: 2\n```",
     )
+    (project / "README.md").write_text("\n".join(lines) + "\n")
     done = check(project, "--quick")
     assert done.returncode == 0, done.stderr
