@@ -186,12 +186,11 @@ def run(command: str, folder: Path) -> tuple[int, list[str]]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         timeout=LONGEST_COMMAND,
         check=False,
     )
-    # A carriage return writes over the line, as a progress bar does.
-    shown = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in done.stdout.split("\n")]
+    # A carriage return writes over the line, as a progress bar does. (Read as text, it would end the line.)
+    shown = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in done.stdout.decode().split("\n")]
     return done.returncode, trimmed(shown)
 
 

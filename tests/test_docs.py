@@ -46,6 +46,13 @@ def test_lines_may_be_left_out_between_others_and_within_one(project: Path) -> N
     assert done.returncode == 0, done.stderr
 
 
+def test_a_progress_bar_leaves_what_it_leaves_on_a_terminal(project: Path) -> None:
+    page = block("quick", r"$ printf '10%%\r50%%\r     \rdone\n'", "done")
+    (project / "README.md").write_text(page)
+    done = check(project, "--quick")
+    assert done.returncode == 0, done.stderr
+
+
 def test_another_output_is_reported_with_its_line_and_rewritten_where_the_page_left_nothing_out(project: Path) -> None:
     shown = ["$ printf 'total 3\\nx 5\\ny 6\\nend 7\\n'", "total 1", "…", "y 2", "…"]
     (project / "README.md").write_text("# Title\n" + block("quick", *shown))
