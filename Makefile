@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run discounts stability plots experiments test lint lock clean bench bench-coverage bench-discounts
+.PHONY: help run discounts stability plots experiments dag docs test lint lock clean bench bench-coverage bench-discounts
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,10 +57,17 @@ experiments: $(VENV)/.installed ## every experiment since the last commit: champ
 	@dvc exp show --csv --only-changed --hide-workspace --sort-by costs.cost_per_treatment \
 	  --keep '(rev|Experiment|champion|profit_per_customer|lift_over_best_constant)$$' \
 	  --drop '(?!(checks|costs|data|evaluate|explain|learners|nuisance|policy|split)\.|ensemble\.method|seed)' | \
-	  python -c 'import sys, pandas; print(pandas.read_csv(sys.stdin).to_string(index=False, na_rep="", float_format="{:.5g}".format))'
+	  python -c 'import sys, pandas; table = pandas.read_csv(sys.stdin); table.insert(0, "experiment", table.pop("Experiment").fillna(table.pop("rev"))); \
+	  print(table.to_string(index=False, na_rep="", float_format="{:.5g}".format))'
+
+dag: $(VENV)/.installed ## the pipelines, drawn in lines that fit a terminal
+	@python src/dag.py
+
+docs: $(VENV)/.installed ## check what README and docs/ show (an hour); in seconds: make docs WITH=--quick
+	@python docs/check.py $(WITH)
 
 lint: $(VENV)/.installed
-	@ruff check . && ruff format --check . && mypy src
+	@ruff check . && ruff format --check . && mypy src docs/check.py
 
 test: $(VENV)/.installed ## lint, types, and every test
 	@$(MAKE) --no-print-directory lint

@@ -1,8 +1,8 @@
 """How well a score ranks customers, from the seen outcomes of the two arms: as other packages define it.
 
 For comparison with numbers from elsewhere. Nonlinear in the sizes of the arms and without intervals; what we report is
-in ``promotions.evaluation.ranking``. Every definition averages over ties. ``docs/definitions.md`` sets them side by
-side.
+in ``promotions.evaluation.ranking``. Every definition averages over ties. ``docs/reference/definitions.md`` sets them
+side by side.
 """
 
 from contextlib import suppress

@@ -4,8 +4,8 @@ Notation: Γ_i is the (doubly robust) score of customer i's effect, customers ar
 lowest, and TOC(q) = E[Γ | among the first share q] − E[Γ].
 
 These are what we report: per customer, in units of the outcome, with intervals. Of the same names elsewhere, made of
-the seen outcomes of the two arms, are those in ``promotions.evaluation.arms``; ``docs/definitions.md`` sets them side
-by side.
+the seen outcomes of the two arms, are those in ``promotions.evaluation.arms``; ``docs/reference/definitions.md`` sets
+them side by side.
 """
 
 from collections.abc import Callable

@@ -73,7 +73,7 @@ def learner_metrics(customers: Reporting, cate: NDArray[np.float64]) -> dict[str
 
     With the truth also its true uplift at each share; that of an oracle, who ranks by the truth, is the most there is.
     Those of ``promotions.evaluation.arms`` stand beside them for comparison with other packages: ``qini_raw``,
-    ``uplift_at_10_overall`` and so on; see ``docs/definitions.md``.
+    ``uplift_at_10_overall`` and so on; see ``docs/reference/definitions.md``.
 
     cate: (n,).
     """
