@@ -14,6 +14,7 @@ import pandas as pd
 from pipeline import stage
 from pipeline.tables import codes_of_clusters, read_features, read_round, read_split, rounds_of
 from promotions.base.formatting import number
+from promotions.base.rounding import significant
 from promotions.learners import Learner, Training, count_fits, cross_fit, make_learner
 from promotions.nuisances import OutcomeModels
 
@@ -51,7 +52,7 @@ def main(learner: str) -> None:
             out_of_fold, fitted = cross_fit(make, train, stage.threads(), bar.update)
             predicted = fitted.predict(features[each.target])
             pieces = (
-                pd.DataFrame({"customer_id": ids[rows], "cate": cate, "round": each.number})
+                pd.DataFrame({"customer_id": ids[rows], "cate": significant(cate), "round": each.number})
                 for rows, cate in ((each.train, out_of_fold), (each.target, predicted))
             )
             effects.append(pd.concat(pieces).sort_index())

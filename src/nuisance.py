@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline import stage
 from pipeline.tables import read_features, read_split, rounds_of, scores_with
+from promotions.base.rounding import significant
 from promotions.boosting.settings import Boosting
 from promotions.nuisances import OutcomeModels, cross_fit_outcomes
 
@@ -41,6 +42,7 @@ def main() -> None:
                 stage.threads(),
                 bar.update,
             )
+            inside, outside = significant(fitted.inside), significant(fitted.outside)
             pieces = (
                 pd.DataFrame(
                     {
@@ -50,12 +52,12 @@ def main() -> None:
                         "round": each.number,
                     }
                 )
-                for rows, mu in ((train, fitted.inside), (target, fitted.outside))
+                for rows, mu in ((train, inside), (target, outside))
             )
             means.append(pd.concat(pieces).sort_index())
-            scored = scores_with(customers[target], pd.DataFrame(fitted.outside, columns=["mu0", "mu1"]))
+            scored = scores_with(customers[target], pd.DataFrame(outside, columns=["mu0", "mu1"]))
             scores.append(scored.to_frame().set_index(np.flatnonzero(target)))
-            residual = outcome[train] - np.where(treatment[train] == 1, fitted.inside[:, 1], fitted.inside[:, 0])
+            residual = outcome[train] - np.where(treatment[train] == 1, inside[:, 1], inside[:, 0])
             explained.append(1 - residual.var() / outcome[train].var())
             models[each.number] = fitted.models
 

@@ -17,6 +17,8 @@ from promotions.scoring.drift import fit_profile
 
 # With fewer no standard error means anything.
 LEAST_CLUSTERS = 10
+# A median or an edge of a bin may be a moment, in seconds.
+DIGITS_OF_DATA = 10
 
 
 def main() -> None:
@@ -48,8 +50,9 @@ def main() -> None:
     for name in PARTS:
         table = pd.DataFrame({"customer_id": customers["customer_id"], "fold": fold, "segment": segment})
         stage.write_parquet(f"data/split/{name}.parquet", table[members[name]])
-    stage.write_json("models/encoder.json", encoder.to_json())
-    stage.write_json("models/profile.json", fit_profile(customers[members["train"]], encoder).to_json())
+    profile = fit_profile(customers[members["train"]], encoder)
+    for name, document in (("encoder", encoder.to_json()), ("profile", profile.to_json())):
+        stage.write_json(f"models/{name}.json", document, digits=DIGITS_OF_DATA)
     stage.say(", ".join(f"{name} {int(members[name].sum()):,}" for name in PARTS) + f"; {len(encoder.columns)} columns")
 
 

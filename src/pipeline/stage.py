@@ -7,7 +7,6 @@ The paths of the pipeline stand in ``dvc.yaml`` and in the scripts; parameters i
 import argparse
 import inspect
 import json
-import math
 import os
 import shutil
 import sys
@@ -27,6 +26,7 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from promotions.base.errors import InputError
+from promotions.base.rounding import SIGNIFICANT_DIGITS, rounded, significant
 from promotions.base.validation import require_keys, require_whole
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ T = TypeVar("T")
 
 PARAMS = Path("params.yaml")
 PAGE = Path("report/index.html")
-# Enough to tell any two results apart, too few to show the order in which a machine happened to add.
-SIGNIFICANT_DIGITS = 10
 
 
 def run(main: Callable[..., None], description: str | None) -> None:
@@ -252,9 +250,9 @@ def write_parquet(path: str, frame: pd.DataFrame) -> None:
 
 
 def write_csv(path: str, frame: pd.DataFrame) -> None:
-    """Write the data of a plot."""
+    """Write the data of a plot: floats to eight significant digits."""
     with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format=f"%.{SIGNIFICANT_DIGITS}g")
+        rounded(frame).to_csv(temporary, index=False, float_format=f"%.{SIGNIFICANT_DIGITS}g")
 
 
 def write_bytes(path: str, content: bytes) -> None:
@@ -263,23 +261,23 @@ def write_bytes(path: str, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def write_json(path: str, document: Mapping[str, Any]) -> None:
-    """Write metrics or a small document: floats to ten significant digits, NaN and infinity refused."""
-    text = json.dumps(_rounded(document), indent=2, allow_nan=False, ensure_ascii=False)
+def write_json(path: str, document: Mapping[str, Any], digits: int = SIGNIFICANT_DIGITS) -> None:
+    """Write metrics or a small document: floats to so many significant digits, NaN and infinity refused."""
+    text = json.dumps(_plain(document, digits), indent=2, allow_nan=False, ensure_ascii=False)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n")
 
 
-def _rounded(value: Any) -> Any:
+def _plain(value: Any, digits: int) -> Any:
+    """The value as JSON knows it, with rounded floats."""
     if isinstance(value, Mapping):
-        return {str(key): _rounded(item) for key, item in value.items()}
+        return {str(key): _plain(item, digits) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_rounded(item) for item in value]
+        return [_plain(item, digits) for item in value]
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (float, np.floating)):
-        number = float(value)
-        return float(f"{number:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(number) else number
+        return float(f"{float(significant(value, digits)):.{digits}g}")
     return value

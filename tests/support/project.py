@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,13 +50,16 @@ class Project:
 
     folder: Path
 
-    def run(self, *command: str, threads: int = 2) -> subprocess.CompletedProcess[str]:
-        """Run a command there; its environment's python comes first."""
+    def run(
+        self, *command: str, threads: int = 2, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command there, with ``environment`` beside that of this process; its own python comes first."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": str(threads), "COLUMNS": "200"}
-        environment.pop("PYTHONPATH", None)
+        variables = {**os.environ, "PATH": path, "OMP_NUM_THREADS": str(threads), "COLUMNS": "200"}
+        variables.pop("PYTHONPATH", None)
+        variables |= environment or {}
         return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
+            command, cwd=self.folder, env=variables, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
 
     def dvc(self, *arguments: str, threads: int = 2) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from promotions.base.errors import InputError
 from promotions.base.parallel import run_side_by_side
@@ -78,6 +79,7 @@ def means_after(
             for start, end in zip((0, *counts[:-1]), counts, strict=True)
         ]
         scores = np.cumsum(steps, axis=0).T
-        return 1 / (1 + np.exp(-scores)) if binary else scores
+        # As numpy's exp differs between processors.
+        return expit(scores) if binary else scores
 
     return out_of_fold(fold, without, threads, progress)

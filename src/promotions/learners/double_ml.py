@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from promotions.base.rounding import alike
 from promotions.base.validation import require_number
 from promotions.learners import econml_bridge
 from promotions.learners.base import SHARED, EffectLearner, choose_backend
@@ -24,7 +25,7 @@ def linear_effect(train: Training, winsorize: float) -> LinearEffect:
     products[:, -1] = train.outcome - train.marginal
     # The triangle has the same normal equations as all rows, without squaring what is nearly collinear.
     triangle = np.asarray(np.linalg.qr(products, mode="r"))
-    coefficients = np.linalg.lstsq(triangle[:, :-1], triangle[:, -1], rcond=None)[0]
+    coefficients = alike(np.linalg.lstsq(triangle[:, :-1], triangle[:, -1], rcond=None)[0])
     return LinearEffect(float(coefficients[0]), coefficients[1:], mean, scale, winsorize)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.preprocessing import StandardScaler
 
+from promotions.base.rounding import alike
 from promotions.boosting.files import is_number
 from promotions.boosting.settings import Boosting, is_binary, make_regressor, predict
 from promotions.learners.data import Training
@@ -99,8 +100,8 @@ def linear_effect(train: Training, winsorize: float) -> LinearEffect:
     )
     scaled = standardise(train.features, scaler.mean_, scaler.scale_, winsorize)
     estimator.fit(train.outcome, train.treatment, X=scaled, W=columns_of(train), inference=None)
-    intercept, coefficients = float(np.ravel(estimator.intercept_)[0]), np.ravel(estimator.coef_)
-    return LinearEffect(intercept, coefficients, scaler.mean_, scaler.scale_, winsorize)
+    coefficients = alike([*np.ravel(estimator.intercept_), *np.ravel(estimator.coef_)])
+    return LinearEffect(float(coefficients[0]), coefficients[1:], scaler.mean_, scaler.scale_, winsorize)
 
 
 def _regressor(model: Boosting | None, train: Training, seed: int) -> Any:

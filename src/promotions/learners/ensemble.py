@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from promotions.base.errors import InputError
 from promotions.base.names import ENSEMBLE
+from promotions.base.rounding import product, solve
 from promotions.base.validation import require_choice
 from promotions.boosting.files import broken, is_number, read_model, write_model
 from promotions.inference.clusters import Z_95, clustered_error
@@ -129,13 +130,14 @@ def stack(
     from_mean = np.column_stack([cates[:, by_name] - mean_effect, np.zeros(len(cates))])
     # What is left of an exact zero after subtracting tells learners apart that say the same.
     from_mean[np.abs(from_mean) <= NEGLIGIBLE * np.abs(scores).max()] = 0.0
-    products, explained = from_mean.T @ from_mean / len(cates), from_mean.T @ (scores - mean_effect) / len(cates)
+    products = product(from_mean.T, from_mean) / len(cates)
+    explained = product(from_mean.T, scores - mean_effect) / len(cates)
     # Both losses are, but for a constant, ½ w'Gw − a'w.
     aim = explained if method == STACKING else 2 * explained - np.diag(products) / 2
     solution = _minimise_on_simplex(products, aim)
 
     weights = dict(zip(candidates, map(float, solution), strict=True))
-    surprise = (scores - mean_effect) - from_mean @ solution
+    surprise = (scores - mean_effect) - product(from_mean, solution)
     rows = []
     for name, column in zip(candidates, from_mean.T, strict=True):
         excess = (scores - mean_effect - column) ** 2 - surprise**2
@@ -173,7 +175,7 @@ def _minimise_on_simplex(products: NDArray[np.float64], aim: NDArray[np.float64]
         system = np.ones((len(inside) + 1, len(inside) + 1))
         system[:-1, :-1], system[-1, -1] = quadratic[np.ix_(inside, inside)], 0.0
         wanted = np.zeros(size)
-        wanted[inside] = np.linalg.solve(system, np.append(linear[inside], 1.0))[:-1]
+        wanted[inside] = solve(system, np.append(linear[inside], 1.0))[:-1]
         leaving = free & (wanted < 0)
         if leaving.any():
             # As far towards the minimum as all weights stay 0 or more; the first that would not is held there.
@@ -188,8 +190,8 @@ def _minimise_on_simplex(products: NDArray[np.float64], aim: NDArray[np.float64]
             weights = np.maximum(weights, 0.0)
             continue
         weights = wanted
-        gradient = quadratic @ weights - linear
-        slope = np.where(free, 0.0, gradient - weights @ gradient)
+        gradient = product(quadratic, weights) - linear
+        slope = np.where(free, 0.0, gradient - (weights * gradient).sum())
         joining = int(np.argmin(slope))
         if slope[joining] >= -NEGLIGIBLE * (1 + np.abs(linear).max()):
             return weights / weights.sum()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from promotions.base.rounding import rounded
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -85,14 +87,18 @@ STYLE = {
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Run ``draw`` under matplotlib's defaults and ``STYLE``, then restore the caller's settings."""
+    """Run ``draw`` under matplotlib's defaults and ``STYLE``, then restore the caller's settings.
+
+    It sees numbers of as many digits as are written beside the picture: a point on the edge between two pixels would
+    otherwise fall to either side, by a digit that processors differ in.
+    """
 
     @wraps(draw)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
         import matplotlib.style
 
         with matplotlib.style.context(["default", STYLE]):
-            return draw(*args, **kwargs)
+            return draw(*rounded(args), **rounded(kwargs))
 
     return inside
 

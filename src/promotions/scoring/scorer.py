@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from promotions.base.encoding import Encoder
 from promotions.base.errors import InputError
 from promotions.base.names import ENSEMBLE
+from promotions.base.rounding import significant
 from promotions.boosting.files import FILE
 from promotions.economics import Economics
 from promotions.learners.causal_forest import FOREST
@@ -92,7 +93,8 @@ class Scorer:
         expected_profit: of contacting over not contacting, R·τ(x) − C, or R·τ(x) − C·μ₁(x) when charged on response.
         """
         features = self.encoder.transform(customers)
-        effects = {name: effect.predict(features) for name, effect in self.effects.items()}
+        # As they are written where rules are learned from them: a rule's edge lies at a customer's number.
+        effects = {name: significant(effect.predict(features)) for name, effect in self.effects.items()}
         if self.mixture:
             # Without a learner that has a weight the mixture is a constant, of which length the features tell.
             effects[ENSEMBLE] = self.mixture.predict({**effects, "": features[:, 0]})
@@ -101,7 +103,8 @@ class Scorer:
         told = {"customer_id": ids, "cate": cate}
         if self.forest is not None:
             told["cate_low"], told["cate_high"] = self.forest.predict_interval(features)
-        outcomes = np.zeros((len(customers), 2)) if self.outcomes is None else self.outcomes.predict(features)
+        nobody = np.zeros((len(customers), 2))
+        outcomes = nobody if self.outcomes is None else significant(self.outcomes.predict(features))
         audience = Audience(ids, customers, features, outcomes, economics)
         treat = self.rule.decide(audience, effects)
         codes, words = self.rule.reasons(audience, effects, treat)

@@ -35,6 +35,8 @@ PARAMS = {
     "double_ml": {"winsorize": 3},
 }
 TOLERANCE = 1e-8
+# Double ML rounds its coefficients to eight digits.
+ROUNDED = 1e-7
 every_learner = pytest.mark.parametrize("name", PARAMS)
 kinds_of_outcome = pytest.mark.parametrize("binary", [False, True], ids=["continuous", "binary"])
 
@@ -123,7 +125,7 @@ def test_shared_nuisances_give_the_effects_of_econmls_class(draw, new, name, bin
     expected = econml_of(name, train, binary)(new)
     for backend in ("shared", "econml"):
         predicted = make_learner(name, PARAMS[name] | {"backend": backend}, 1).fit(train).predict(new)
-        np.testing.assert_allclose(predicted, expected, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(predicted, expected, rtol=0, atol=ROUNDED if name == "double_ml" else TOLERANCE)
     assert np.ptp(expected) > 0.1
 
 

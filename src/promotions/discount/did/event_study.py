@@ -74,7 +74,9 @@ def event_study(panel: Panel, name: str, outcome: str, rng: np.random.Generator)
     names = [term for term in fit._coefnames if term.startswith("t::")]
     places = np.array([int(term.removeprefix("t::").split(":")[0]) for term in names])
     index = [list(fit._coefnames).index(term) for term in names]
-    estimate = fit._beta_hat[index]
+    estimate = np.asarray(fit._beta_hat[index])
+    # What rounding leaves of an effect of 0.
+    estimate = np.where(np.abs(estimate) > NEGLIGIBLE * np.abs(estimate).max(initial=0), estimate, 0.0)
     covariance, freedom = _errors(rows, member, places, reference, fit.resid(), within=name == GROUP)
     deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
     error = np.where(deviation > NEGLIGIBLE * np.abs(estimate).max(initial=0), deviation, 0.0)

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promotions.base.rounding import alike
 from promotions.discount.did.event_study import EventStudy
+
+# The search for the shortest interval ends where it is flat: its ends are exact to so many digits of the longer one.
+DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,15 @@ def sensitivity(study: EventStudy, curvatures: Sequence[float]) -> Sensitivity |
         honest = HonestDiD(method="smoothness", l_vec=weights)
         for curvature in curvatures:
             bounds = honest.fit(surface, M=float(curvature))
+            low, high = alike([bounds.ci_lb, bounds.ci_ub], DIGITS)
             found.append(
                 {
                     "target": target,
                     "months": months,
                     "curvature": float(curvature),
                     "estimate": float(bounds.original_estimate),
-                    "ci_low": float(bounds.ci_lb),
-                    "ci_high": float(bounds.ci_ub),
+                    "ci_low": float(low),
+                    "ci_high": float(high),
                 }
             )
     breakdown = _breakdown(honest, surface, float(study.frame["error"].max()))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from promotions.base.encoding import as_numbers, fit_encoder, is_number
 from promotions.base.errors import InputError
 from promotions.base.parallel import run_side_by_side
+from promotions.base.rounding import product
 from promotions.base.validation import require_keys, require_number, require_whole
 from promotions.boosting.settings import Boosting, lightgbm
 from promotions.discount.response.learners import BINNING, DoseTraining, Floats, make_response_learner, ramps
@@ -292,8 +293,8 @@ def learn_responses(
         curve, without, held = fit_everywhere(name, params, train, asked, group, settings, int(seeds[1]), threads)
         error = residuals[:, 0] - (train.ramp_residual * held).sum(axis=1)
         explained[name] = float(1 - (error @ error) / (residuals[:, 0] @ residuals[:, 0]))
-        predicted = expected[:, [0]] + curve @ at.T - (curve * expected[:, 1:]).sum(axis=1, keepdims=True)
-        differences = np.array([_from(part @ at.T, lowest) for part in without])
+        predicted = expected[:, [0]] + product(curve, at.T) - (curve * expected[:, 1:]).sum(axis=1, keepdims=True)
+        differences = np.array([_from(product(part, at.T), lowest) for part in without])
         spread = np.sqrt(
             (settings.groups - 1) / settings.groups * ((differences - differences.mean(axis=0)) ** 2).sum(0)
         )

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promotions.base.errors import InputError
+from promotions.base.rounding import alike, product, solve
 from promotions.base.validation import require_number, require_whole
 from promotions.boosting.settings import Boosting, lightgbm
 from promotions.discount.regression import independent_columns
@@ -114,7 +115,7 @@ class VaryingCoefficients:
         # A feature that is the same for all turns nothing.
         self.scale_ = np.where(scale > 0, scale, np.inf)
         self.bends_ = bends(train.knots, self.segments)
-        common, bent = train.slopes, train.slopes @ self.bends_
+        common, bent = train.slopes, product(train.slopes, self.bends_)
         lines = self._lines(train.features)
         design = np.column_stack([common, (bent[:, :, None] * lines[:, None, :]).reshape(len(common), -1)])
         count = common.shape[1]
@@ -123,7 +124,7 @@ class VaryingCoefficients:
         moments = [design[group == g].T @ train.sales_residual[group == g] for g in range(INNER)]
         gram, moment = np.sum(grams, axis=0), np.sum(moments, axis=0)
 
-        def solve(matrix: Floats, vector: Floats, penalty: float) -> Floats:
+        def solution(matrix: Floats, vector: Floats, penalty: float) -> Floats:
             ridge = np.zeros_like(matrix)
             ridge[:count, :count] = roughness(matrix[:count, :count])
             own = np.diag(matrix)[count:]
@@ -135,18 +136,19 @@ class VaryingCoefficients:
         def loss(penalty: float) -> float:
             total = 0.0
             for held_gram, held_moment in zip(grams, moments, strict=True):
-                theta = solve(gram - held_gram, moment - held_moment, penalty)
+                theta = solution(gram - held_gram, moment - held_moment, penalty)
                 total += float(theta @ held_gram @ theta - 2 * theta @ held_moment)
             return total
 
         self.penalty_ = min(self.penalties, key=loss)
-        theta = solve(gram, moment, self.penalty_)
+        theta = alike(solution(gram, moment, self.penalty_))
         self.common_, self.turns_ = theta[:count], theta[count:].reshape(self.bends_.shape[1], -1)
         return self
 
     def increments(self, features: Floats) -> Floats:
         """See ``ResponseLearner``."""
-        return np.asarray((self.common_ + self._lines(features) @ self.turns_.T @ self.bends_.T) * self.widths_)
+        own = product(self._lines(features), product(self.turns_.T, self.bends_.T))
+        return np.asarray((self.common_ + own) * self.widths_)
 
     def _lines(self, features: Floats) -> Floats:
         return np.clip((features - self.centre_) / self.scale_, -WINSORIZE, WINSORIZE)
@@ -173,7 +175,7 @@ class BoostedResponse:
         lgb = lightgbm()
         self.common_, self.widths_ = common_curve(train), train.widths
         self.middles_ = (train.knots[1:] + train.knots[:-1]) / 2
-        remains = train.sales_residual - train.slopes @ self.common_
+        remains = train.sales_residual - product(train.slopes, self.common_)
         customer, part = np.nonzero(np.abs(train.ramp_residual) > NEGLIGIBLE)
         weight = train.slopes[customer, part]
         n = len(remains)
@@ -220,7 +222,7 @@ class ForestResponse:
         from econml.grf import CausalForest
 
         self.common_, self.widths_ = common_curve(train), train.widths
-        remains = train.sales_residual - train.slopes @ self.common_
+        remains = train.sales_residual - product(train.slopes, self.common_)
         self.forest_ = CausalForest(
             n_estimators=self.trees,
             min_samples_leaf=self.min_leaf,
@@ -259,19 +261,20 @@ class LinearResponse:
         self.scale_ = np.where(scale > 0, scale, np.inf)
         # All levels of a category, or a feature twice, would leave the line without a single answer.
         self.kept_ = independent_columns(self._cut_off(train.features))[1]
-        self.model_ = LinearDML(
+        model = LinearDML(
             model_y=DummyRegressor(), model_t=DummyRegressor(), cv=2, random_state=self.seed
         ).fit(
-            train.sales_residual - train.slopes @ self.common_,
+            train.sales_residual - product(train.slopes, self.common_),
             train.slopes.sum(axis=1),
             X=self._lines(train.features),
             inference=None,
         )  # fmt: skip
+        self.slope_ = alike([*np.ravel(model.intercept_), *np.ravel(model.coef_)])
         return self
 
     def increments(self, features: Floats) -> Floats:
         """See ``ResponseLearner``."""
-        slope = np.ravel(self.model_.const_marginal_effect(self._lines(features)))
+        slope = self.slope_[0] + product(self._lines(features), self.slope_[1:])
         return np.asarray((self.common_ + slope[:, None]) * self.widths_)
 
     def _lines(self, features: Floats) -> Floats:
@@ -358,9 +361,9 @@ def ramps(dose: Floats, knots: Floats) -> Floats:
 
 def common_curve(train: DoseTraining) -> Floats:
     """Extra sales a dollar between each knot and the next, the same for all customers, (J,)."""
-    gram = train.slopes.T @ train.slopes
+    gram = product(train.slopes.T, train.slopes)
     floor = 1e-9 * np.trace(gram) / len(gram) * np.eye(len(gram))
-    return np.linalg.solve(gram + roughness(gram) + floor, train.slopes.T @ train.sales_residual)
+    return solve(gram + roughness(gram) + floor, product(train.slopes.T, train.sales_residual))
 
 
 def roughness(gram: Floats) -> Floats:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from promotions.base.rounding import significant
 from promotions.sources.simulated.shoppers import (
     CARD_WINDOW_CENTRE,
     CARD_WINDOW_HALF,
@@ -36,7 +37,8 @@ def response_probabilities(features: pd.DataFrame) -> tuple[Floats, Floats]:
     never). By the bounds on r and d both probabilities lie in (.04, .99).
     """
     index = _response(features)
-    return expit(index), expit(index + _effect(features))
+    # Processors differ in the last digit of exp and tanh.
+    return significant(expit(index)), significant(expit(index + _effect(features)))
 
 
 def observed_features(traits: pd.DataFrame, receipts: pd.DataFrame) -> pd.DataFrame:
