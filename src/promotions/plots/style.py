@@ -26,6 +26,9 @@ PALETTE = (
     *("#882255", "#44AA99", "#DDAA33", "#AA4499", "#7A4B1F"),
 )
 
+# For learners beyond those of LEARNER_ORDER where all of its are shown: of Tol's older scheme of twelve.
+SPARE_PALETTE = ("#6699CC", "#661100", "#DDCC77")
+
 # Okabe and Ito's blue, vermilion, green, purple and sky blue: rules, which share a figure with no learner's colour.
 RULE_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
 RULE_ORDER = ("threshold", "weighted", "tree", "groups", "budget")
@@ -129,11 +132,11 @@ def new_figure(title: str, subtitle: str, *, simulated: bool, height: float) -> 
 
 
 def readable_name(name: str) -> str:
-    """A learner or series in words: ``x_learner`` → X-learner, ``double_ml`` → Double ML, ``my_forest`` → My forest."""
+    """A learner or series in words: ``x_learner_deep`` → X-learner deep, ``double_ml`` → Double ML."""
     if name in REFERENCES:
         return REFERENCES[name][0]
-    if short := re.fullmatch(r"([a-z]{1,2})_learner", name):
-        return f"{short[1].upper()}-learner"
+    if short := re.fullmatch(r"([a-z]{1,2})_learner((?:_\w+)?)", name):
+        return f"{short[1].upper()}-learner{short[2].replace('_', ' ')}"
     words = re.sub(r"\bml\b", "ML", name.replace("_", " ").replace(".", " · "))
     return words[:1].upper() + words[1:]
 
@@ -143,7 +146,7 @@ def colours(names: Iterable[str]) -> dict[str, str]:
     names = list(dict.fromkeys(names))
     fixed = dict(zip(LEARNER_ORDER, PALETTE, strict=True)) | {name: colour for name, (_, colour) in REFERENCES.items()}
     chosen = {name: fixed[name] for name in names if name in fixed}
-    left = [colour for colour in PALETTE if colour not in chosen.values()] or list(PALETTE)
+    left = [colour for colour in (*PALETTE, *SPARE_PALETTE) if colour not in chosen.values()]
     unknown = sorted(name for name in names if name not in fixed)
     return chosen | {name: left[i % len(left)] for i, name in enumerate(unknown)}
 
