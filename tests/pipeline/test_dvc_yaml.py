@@ -82,10 +82,11 @@ def test_a_stage_fits_on_a_screen_and_the_targeting_pipeline_on_a_few() -> None:
 
 
 def test_every_learner_of_params_yaml_has_a_stage_and_is_known() -> None:
+    from promotions.base.registry import class_of
     from promotions.learners import LEARNERS
 
     assert TARGETING["stages"]["cate"]["foreach"] == "${learners}"
-    assert set(PARAMS["learners"]) <= set(LEARNERS)
+    assert {class_of(name, entry) for name, entry in PARAMS["learners"].items()} <= set(LEARNERS)
 
 
 @pytest.mark.parametrize("name", STAGES)

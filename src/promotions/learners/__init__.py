@@ -1,6 +1,5 @@
 """CATE learners behind one small protocol: ``fit(train) → predict(features)``."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from promotions.base.errors import InputError
+from promotions.base.names import ENSEMBLE
 from promotions.base.parallel import run_side_by_side
+from promotions.base.registry import make
 from promotions.learners.causal_forest import CausalForest
 from promotions.learners.data import Training
 from promotions.learners.double_ml import DoubleML
@@ -41,7 +41,7 @@ class Learner(Protocol):
         ...
 
 
-# A learner is made from its own section of params.yaml and a seed.
+# The classes that an entry of params.yaml may name. One is made from its entry, a seed, and the entry's key for errors.
 LEARNERS: dict[str, Callable[..., Learner]] = {
     "s_learner": SLearner,
     "t_learner": TLearner,
@@ -53,25 +53,13 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "transformed_outcome": TransformedOutcome,
     "uplift_forest": UpliftForest,
 }
+# What stands beside learners in folders, tables or figures.
+TAKEN = (ENSEMBLE, "nuisance", "policy", "customer_id", "oracle", "random", "treat_all", "treat_none")
 
 
 def make_learner(name: str, params: Mapping[str, Any] | None, seed: int) -> Learner:
-    """An unfitted learner. Raises InputError for an unknown name, and for an unknown or missing parameter."""
-    if name not in LEARNERS:
-        raise InputError(f"learners.{name} is unknown; it is one of {', '.join(LEARNERS)}")
-    factory = LEARNERS[name]
-    parameters = {key: each for key, each in inspect.signature(factory).parameters.items() if key != "seed"}
-    known = list(parameters)
-    given = {} if params is None else params
-    if not isinstance(given, Mapping):
-        raise InputError(f"learners.{name}: expected the keys {', '.join(known)}, got {given!r}")
-    wrong = [f"{key} is unknown" for key in given if key not in known]
-    wrong += [
-        f"{key} is missing" for key in known if key not in given and parameters[key].default is inspect.Parameter.empty
-    ]
-    if wrong:
-        raise InputError(f"learners.{name}.{wrong[0]}; the keys of learners.{name} are {', '.join(known)}")
-    return factory(**given, seed=seed)
+    """An unfitted learner, of the class that its entry of params.yaml names. Raises InputError, see ``make``."""
+    return make(LEARNERS, name, params, "learners", taken=TAKEN, seed=seed)
 
 
 def count_fits(learner: Learner, folds: int) -> int:

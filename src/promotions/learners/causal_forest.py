@@ -9,7 +9,6 @@ from promotions.learners.data import Training
 from promotions.learners.fitted import TreeSum
 from promotions.learners.forest import HonestCausalForest
 
-KEY = "learners.causal_forest"
 # Folder of the forest, with all trees: what intervals take.
 FOREST = "forest"
 
@@ -35,6 +34,7 @@ class CausalForest:
         calibrate: bool,
         *,
         seed: int,
+        key: str = "learners.causal_forest",
     ) -> None:
         self.forest = HonestCausalForest(
             groups=groups,
@@ -48,7 +48,7 @@ class CausalForest:
             calibrate=calibrate,
             random_state=seed,
         )
-        self.forest.check_params(KEY)
+        self.forest.check_params(key)
 
     def fit(self, train: Training) -> "CausalForest":
         """See ``Learner``."""

@@ -36,8 +36,7 @@ class DoubleML(EffectLearner):
     of the far tail of, say, spending, and would otherwise take its largest effects from there.
     """
 
-    def __init__(self, winsorize: float, backend: str = SHARED, *, seed: int) -> None:
-        key = "learners.double_ml"
+    def __init__(self, winsorize: float, backend: str = SHARED, *, seed: int, key: str = "learners.double_ml") -> None:
         number = require_number(winsorize, f"{key}.winsorize", 0, low_open=True, noun="number of standard deviations")
         self.winsorize = float(number)
         self.estimate = choose_backend(backend, linear_effect, econml_bridge.linear_effect, key)

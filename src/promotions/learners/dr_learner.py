@@ -20,8 +20,9 @@ def dr_effect(train: Training, effect: Boosting, seed: int) -> TreeSum:
 class DRLearner(EffectLearner):
     """See ``dr_effect``."""
 
-    def __init__(self, effect: Mapping[str, Any], backend: str = SHARED, *, seed: int) -> None:
-        key = "learners.dr_learner"
+    def __init__(
+        self, effect: Mapping[str, Any], backend: str = SHARED, *, seed: int, key: str = "learners.dr_learner"
+    ) -> None:
         self.effect = Boosting.from_params(effect, f"{key}.effect")
         self.estimate = choose_backend(backend, dr_effect, econml_bridge.dr_effect, key)
         self.seed = seed

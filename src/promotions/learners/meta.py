@@ -29,7 +29,7 @@ def t_effect(train: Training, model: Boosting | None, seed: int) -> TreeSum:
         return TreeSum((Part(1.0, treated), Part(-1.0, control)))
     if train.outcome_models is None:
         raise InputError(
-            "learners.t_learner.model: shared needs outcome models that learned from these training customers alone; "
+            "a T-learner with `model: shared` needs outcome models that learned from these training customers alone; "
             "hand over those of the stage nuisance, or give the learner a model of its own"
         )
     share = 1 / len(train.outcome_models.folds)
@@ -81,8 +81,9 @@ def fit_arms(train: Training, model: Boosting, seed: int) -> tuple[Any, Any]:
 class SLearner(EffectLearner):
     """One model of the outcome with treatment as a feature, see ``s_effect``."""
 
-    def __init__(self, model: Mapping[str, Any], backend: str = SHARED, *, seed: int) -> None:
-        key = "learners.s_learner"
+    def __init__(
+        self, model: Mapping[str, Any], backend: str = SHARED, *, seed: int, key: str = "learners.s_learner"
+    ) -> None:
         self.model = Boosting.from_params(model, f"{key}.model")
         self.estimate = choose_backend(backend, s_effect, econml_bridge.s_effect, key)
         self.seed = seed
@@ -96,8 +97,9 @@ class SLearner(EffectLearner):
 class TLearner(EffectLearner):
     """An outcome model an arm, see ``t_effect``. With ``model: shared`` nothing is fitted."""
 
-    def __init__(self, model: Mapping[str, Any] | str, backend: str = SHARED, *, seed: int) -> None:
-        key = "learners.t_learner"
+    def __init__(
+        self, model: Mapping[str, Any] | str, backend: str = SHARED, *, seed: int, key: str = "learners.t_learner"
+    ) -> None:
         self.model = outcome_model(model, f"{key}.model")
         self.estimate = choose_backend(backend, t_effect, econml_bridge.t_effect, key)
         _require_own(self.model, backend, key)
@@ -118,9 +120,14 @@ class XLearner(EffectLearner):
     """
 
     def __init__(
-        self, model: Mapping[str, Any] | str, effect: Mapping[str, Any], backend: str = SHARED, *, seed: int
+        self,
+        model: Mapping[str, Any] | str,
+        effect: Mapping[str, Any],
+        backend: str = SHARED,
+        *,
+        seed: int,
+        key: str = "learners.x_learner",
     ) -> None:
-        key = "learners.x_learner"
         self.model = outcome_model(model, f"{key}.model")
         self.effect = Boosting.from_params(effect, f"{key}.effect")
         self.estimate = choose_backend(backend, x_effect, econml_bridge.x_effect, key)

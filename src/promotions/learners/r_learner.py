@@ -20,8 +20,9 @@ def r_effect(train: Training, effect: Boosting, seed: int) -> TreeSum:
 class RLearner(EffectLearner):
     """See ``r_effect``."""
 
-    def __init__(self, effect: Mapping[str, Any], backend: str = SHARED, *, seed: int) -> None:
-        key = "learners.r_learner"
+    def __init__(
+        self, effect: Mapping[str, Any], backend: str = SHARED, *, seed: int, key: str = "learners.r_learner"
+    ) -> None:
         self.effect = Boosting.from_params(effect, f"{key}.effect")
         self.estimate = choose_backend(backend, r_effect, econml_bridge.r_effect, key)
         self.seed = seed

@@ -12,8 +12,8 @@ from promotions.learners.fitted import Part, TreeSum
 class TransformedOutcome(EffectLearner):
     """One LightGBM regression; the simplest learner and the noisiest, for comparison."""
 
-    def __init__(self, effect: Mapping[str, Any], *, seed: int) -> None:
-        self.effect = Boosting.from_params(effect, "learners.transformed_outcome.effect")
+    def __init__(self, effect: Mapping[str, Any], *, seed: int, key: str = "learners.transformed_outcome") -> None:
+        self.effect = Boosting.from_params(effect, f"{key}.effect")
         self.seed = seed
 
     def fit(self, train: Training) -> "TransformedOutcome":

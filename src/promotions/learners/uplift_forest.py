@@ -28,9 +28,16 @@ class UpliftForest(EffectLearner):
     """
 
     def __init__(
-        self, trees: int, depth: int, min_leaf: int, feature_share: float, criterion: str, *, seed: int
+        self,
+        trees: int,
+        depth: int,
+        min_leaf: int,
+        feature_share: float,
+        criterion: str,
+        *,
+        seed: int,
+        key: str = "learners.uplift_forest",
     ) -> None:
-        key = "learners.uplift_forest"
         self.trees = require_whole(trees, f"{key}.trees", 1)
         self.depth = require_whole(depth, f"{key}.depth", 1)
         self.min_leaf = require_whole(min_leaf, f"{key}.min_leaf", 1)
@@ -39,14 +46,14 @@ class UpliftForest(EffectLearner):
             raise InputError(f"{key}.criterion: {criterion!r} is unknown; one of {', '.join(CRITERIA)}")
         self.criterion = criterion
         _import_causalml()
-        self.seed = seed
+        self.seed, self.key = seed, key
 
     def fit(self, train: Training) -> "UpliftForest":
         """See ``Learner``."""
         grown = self.grow(train)
         if not grown.estimators_:
             raise InputError(
-                "learners.uplift_forest: no tree could be grown, because no resample of the training customers has "
+                f"{self.key}: no tree could be grown, because no resample of the training customers has "
                 "customers of both arms; leave this learner out"
             )
         trees = [tree.tree_ for tree in grown.estimators_]

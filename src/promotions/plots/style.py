@@ -28,6 +28,9 @@ PALETTE = (
     *("#882255", "#44AA99", "#DDAA33", "#AA4499", "#7A4B1F"),
 )
 
+# For learners beyond those of LEARNER_ORDER where all of its are shown: of Tol's older scheme of twelve.
+SPARE_PALETTE = ("#6699CC", "#661100", "#DDCC77")
+
 # Okabe and Ito's blue, vermilion, green, purple, sky blue and orange: rules, which share a figure with no learner's
 # colour. A rule that is not listed takes a colour that is left: a new one needs no line here.
 RULE_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -137,11 +140,11 @@ def new_figure(title: str, subtitle: str, *, simulated: bool, height: float) -> 
 
 
 def readable_name(name: str) -> str:
-    """A learner or series in words: ``x_learner`` → X-learner, ``double_ml`` → Double ML, ``my_forest`` → My forest."""
+    """A learner or series in words: ``x_learner_deep`` → X-learner deep, ``double_ml`` → Double ML."""
     if name in REFERENCES:
         return REFERENCES[name][0]
-    if short := re.fullmatch(r"([a-z]{1,2})_learner", name):
-        return f"{short[1].upper()}-learner"
+    if short := re.fullmatch(r"([a-z]{1,2})_learner((?:_\w+)?)", name):
+        return f"{short[1].upper()}-learner{short[2].replace('_', ' ')}"
     words = re.sub(r"\bml\b", "ML", name.replace("_", " ").replace(".", " · "))
     return words[:1].upper() + words[1:]
 
@@ -149,7 +152,7 @@ def readable_name(name: str) -> str:
 def colours(names: Iterable[str]) -> dict[str, str]:
     """A colour for each name: known learners keep theirs, unknown ones take what is left, references are neutral."""
     fixed = dict(zip(LEARNER_ORDER, PALETTE, strict=True)) | {name: colour for name, (_, colour) in REFERENCES.items()}
-    return _dealt(names, fixed, PALETTE)
+    return _dealt(names, fixed, (*PALETTE, *SPARE_PALETTE))
 
 
 def rule_colours(rules: Iterable[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from promotions.base.errors import InputError
+from promotions.base.registry import class_of
 from promotions.report.blocks import Block, Bullets, Code, Column, Heading, Paragraph, Row, Section, Strong, Table, Text
 from promotions.report.glossary import term
 from promotions.report.run import Run
@@ -155,7 +156,9 @@ def hidden(run: Run) -> list[Text]:
                 "with. What a contact does to customers like them is unknown.",
             )
         )
-    if "uplift_forest" in run.learners:
+    asked = run.param("learners")
+    entries = asked if isinstance(asked, Mapping) else {}
+    if any(class_of(name, entries.get(name)) == "uplift_forest" for name in run.learners):
         items.append(
             "The uplift forest compares contacted customers with others as if lots had been drawn. Its rules are "
             "judged as all are, so they do not flatter, but expect little of them."

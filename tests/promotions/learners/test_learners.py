@@ -232,7 +232,7 @@ def test_the_shared_t_learner_is_the_difference_of_the_outcome_models(shared, ne
 
 def test_outcome_models_that_saw_somebody_else_are_not_used(shared):
     chosen = np.arange(1500) < 1400
-    with pytest.raises(InputError, match=r"learners\.t_learner\.model: shared needs outcome models that learned from"):
+    with pytest.raises(InputError, match="a T-learner with `model: shared` needs outcome models that learned from"):
         make_learner("t_learner", SHARED, 1).fit(shared.train.rows(chosen))
 
 
@@ -410,6 +410,35 @@ def test_small_propensities_of_the_design_are_not_trimmed(new):
 def test_an_unknown_learner_is_named_with_those_that_exist():
     with pytest.raises(InputError, match=r"learners\.magic is unknown; it is one of s_learner, t_learner"):
         make_learner("magic", {}, 1)
+
+
+@pytest.mark.parametrize("name", BOOSTED)
+def test_a_variant_is_of_the_class_that_it_names_and_its_errors_name_it(name):
+    entry = {"class": name} | PARAMS[name]
+    assert type(make_learner(f"{name}_deep", entry, 1)) is type(make(name))
+    section = BOOSTED[name]
+    with pytest.raises(InputError, match=rf"^learners\.{name}_deep\.{section}\.leaves: expected a whole number"):
+        make_learner(f"{name}_deep", entry | {section: SMALL | {"leaves": 1}}, 1)
+
+
+@pytest.mark.parametrize("name", ["causal_forest", "double_ml", "uplift_forest"])
+def test_a_wrong_value_of_another_variant_is_named_too(name):
+    first = next(iter(PARAMS[name]))
+    with pytest.raises(InputError, match=rf"^learners\.other\.{first}: "):
+        make_learner("other", {"class": name} | PARAMS[name] | {first: -1}, 1)
+
+
+def test_a_variant_with_the_same_parameters_and_seed_learns_the_same(experiment, new):
+    train = experiment.training()
+    variant = make_learner("another", {"class": "x_learner"} | PARAMS["x_learner"], 1)
+    expected = make("x_learner").fit(train).predict(new.features)
+    np.testing.assert_array_equal(variant.fit(train).predict(new.features), expected)
+
+
+@pytest.mark.parametrize("name", ["ensemble", "nuisance", "policy", "oracle", "treat_all"])
+def test_a_name_that_means_something_else_is_refused(name):
+    with pytest.raises(InputError, match=rf"^learners\.{name}: the name means something else here"):
+        make_learner(name, {"class": "x_learner"} | PARAMS["x_learner"], 1)
 
 
 @every_learner

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from dvc_render import VegaRenderer
 
-from promotions.plots.style import FAINT, LEARNER_ORDER, PALETTE, REFERENCES, RULE_ORDER, RULE_PALETTE
+from promotions.plots.style import FAINT, LEARNER_ORDER, PALETTE, REFERENCES, RULE_ORDER, RULE_PALETTE, SPARE_PALETTE
 
 TEMPLATES = Path(__file__).parents[3] / ".dvc" / "plots"
 NAMES = ["learners_decile", "learners_line", "policies_interval", "profit_heatmap"]
@@ -91,12 +91,13 @@ def test_learners_have_the_colours_of_the_figures(name: str) -> None:
     template = read(name)
     colour = next(channel for channel in channels(template, "color") if "field" in channel)
     assert tuple(colour["sort"]) == LEARNER_ORDER
-    assert colour["scale"]["range"] == [{"expr": f"hues[{place}]"} for place in range(len(PALETTE))]
+    assert colour["scale"]["range"] == [{"expr": f"hues[{place}]"} for place in range(len(PALETTE + SPARE_PALETTE))]
     # Vega-Lite deals colours in order to those learners that are there: first come the colours of these.
     hues = next(each["expr"] for each in template["params"] if each["name"] == "hues")
     pairs = list(zip(LEARNER_ORDER, PALETTE, strict=True))
     assert re.findall(r"'(\w+)'\) < 0 \? '' : ',(#\w+)'", hues) == pairs
     assert re.findall(r"'(\w+)'\) < 0 \? ',(#\w+)' : ''", hues) == pairs
+    assert f"+ ',{','.join(SPARE_PALETTE)}', 1)" in hues
 
 
 def test_rules_have_the_colours_of_the_figures() -> None:

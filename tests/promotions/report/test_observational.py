@@ -103,10 +103,12 @@ def test_intervals_say_which_of_them_hold():
     assert any("not estimated anew" in words for words in blocks)
 
 
-def test_a_learner_that_knows_no_propensities_is_named():
+@pytest.mark.parametrize("entry", [{"uplift_forest": {"trees": 20}}, {"wide": {"class": "uplift_forest", "trees": 20}}])
+def test_a_learner_that_knows_no_propensities_is_named(entry):
     risks = [plainly(risk) for risk in provenance.risks(observed())]
     assert not any("uplift forest" in risk for risk in risks)
     run = observed()
     learners = run.metrics["learners"]["learners"]
-    learners["uplift_forest"] = learners["x_learner"]
+    learners |= dict.fromkeys(entry, learners["x_learner"])
+    run.params["learners"].update(entry)
     assert any("uplift forest" in plainly(risk) for risk in provenance.risks(run))

@@ -10,7 +10,6 @@ only the log knows. Sources: Robinson (1988); Nie & Wager (2021), "Quasi-oracle 
 effects"; Chernozhukov et al. (2018).
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promotions.base.errors import InputError
+from promotions.base.registry import make
 from promotions.base.rounding import alike, product, solve
 from promotions.base.validation import require_number, require_whole
 from promotions.boosting.settings import Boosting, lightgbm
@@ -97,16 +97,13 @@ class VaryingCoefficients:
 
     orthogonal = True
 
-    def __init__(self, segments: int, penalties: Sequence[float], *, seed: int) -> None:
-        del seed
-        self.segments = require_whole(segments, f"{SECTION}.varying_coefficients.segments", 1)
+    def __init__(
+        self, segments: int, penalties: Sequence[float], *, key: str = f"{SECTION}.varying_coefficients"
+    ) -> None:
+        self.segments = require_whole(segments, f"{key}.segments", 1)
         if not isinstance(penalties, (list, tuple)) or not penalties:
-            raise InputError(
-                f"{SECTION}.varying_coefficients.penalties: expected a list of numbers above 0, got {penalties!r}"
-            )
-        self.penalties = [
-            require_number(value, f"{SECTION}.varying_coefficients.penalties", 0, low_open=True) for value in penalties
-        ]
+            raise InputError(f"{key}.penalties: expected a list of numbers above 0, got {penalties!r}")
+        self.penalties = [require_number(value, f"{key}.penalties", 0, low_open=True) for value in penalties]
 
     def fit(self, train: DoseTraining) -> "VaryingCoefficients":
         """See ``ResponseLearner``."""
@@ -166,8 +163,8 @@ class BoostedResponse:
 
     orthogonal = True
 
-    def __init__(self, effect: Mapping[str, Any], *, seed: int) -> None:
-        self.effect = Boosting.from_params(effect, f"{SECTION}.r_learner.effect")
+    def __init__(self, effect: Mapping[str, Any], *, seed: int, key: str = f"{SECTION}.r_learner") -> None:
+        self.effect = Boosting.from_params(effect, f"{key}.effect")
         self.seed = seed
 
     def fit(self, train: DoseTraining) -> "BoostedResponse":
@@ -210,8 +207,9 @@ class ForestResponse:
 
     orthogonal = True
 
-    def __init__(self, trees: int, min_leaf: int, row_share: float, *, seed: int) -> None:
-        key = f"{SECTION}.causal_forest"
+    def __init__(
+        self, trees: int, min_leaf: int, row_share: float, *, seed: int, key: str = f"{SECTION}.causal_forest"
+    ) -> None:
         self.trees = 4 * (require_whole(trees, f"{key}.trees", 4) // 4)
         self.min_leaf = require_whole(min_leaf, f"{key}.min_leaf", 1)
         self.row_share = require_number(row_share, f"{key}.row_share", 0, 0.5, low_open=True, noun="share")
@@ -294,8 +292,8 @@ class SLearner:
 
     orthogonal = False
 
-    def __init__(self, model: Mapping[str, Any], *, seed: int) -> None:
-        self.model = Boosting.from_params(model, f"{SECTION}.s_learner.model")
+    def __init__(self, model: Mapping[str, Any], *, seed: int, key: str = f"{SECTION}.s_learner") -> None:
+        self.model = Boosting.from_params(model, f"{key}.model")
         self.seed = seed
 
     def fit(self, train: DoseTraining) -> "SLearner":
@@ -327,7 +325,7 @@ class SLearner:
         return np.diff(on_grid(predict, features, self.knots_), axis=1)
 
 
-# A learner is made from its own section of params.yaml and a seed.
+# The classes that an entry of params.yaml may name. One is made from its entry, a seed, and the entry's key for errors.
 RESPONSE_LEARNERS: dict[str, Callable[..., ResponseLearner]] = {
     "varying_coefficients": VaryingCoefficients,
     "r_learner": BoostedResponse,
@@ -338,20 +336,8 @@ RESPONSE_LEARNERS: dict[str, Callable[..., ResponseLearner]] = {
 
 
 def make_response_learner(name: str, params: Mapping[str, Any] | None, seed: int) -> ResponseLearner:
-    """An unfitted learner. Raises InputError for an unknown name, and for an unknown or missing parameter."""
-    if name not in RESPONSE_LEARNERS:
-        raise InputError(f"{SECTION}.{name} is unknown; it is one of {', '.join(RESPONSE_LEARNERS)}")
-    factory = RESPONSE_LEARNERS[name]
-    known = [key for key in inspect.signature(factory).parameters if key != "seed"]
-    given = {} if params is None else params
-    listed = ", ".join(known) or "none"
-    if not isinstance(given, Mapping):
-        raise InputError(f"{SECTION}.{name}: expected the keys {listed}, got {given!r}")
-    wrong = [f"{key} is unknown" for key in given if key not in known]
-    wrong += [f"{key} is missing" for key in known if key not in given]
-    if wrong:
-        raise InputError(f"{SECTION}.{name}.{wrong[0]}; the keys of {SECTION}.{name} are {listed}")
-    return factory(**given, seed=seed)
+    """An unfitted learner, of the class that its entry of params.yaml names. Raises InputError, see ``make``."""
+    return make(RESPONSE_LEARNERS, name, params, SECTION, seed=seed)
 
 
 def ramps(dose: Floats, knots: Floats) -> Floats:

@@ -321,11 +321,21 @@ def test_a_log_that_teaches_nothing_is_refused_in_one_line(log, target):
         ("causal_forest", {"trees": 40, "min_leaf": 5, "row_share": 0.9}, r"row_share: expected a share in \(0, 0.5\]"),
         ("varying_coefficients", {"segments": 1, "penalties": []}, "penalties: expected a list"),
         ("r_learner", None, "effect is missing"),
+        ("slow", {"class": "neural"}, r"^discount\.learners\.slow\.class: 'neural' is unknown; it is one of varying"),
+        ("slow", {"class": "r_learner", "effect": {"trees": 0}}, r"^discount\.learners\.slow\.effect\.trees: expected"),
+        ("r.slow", {"class": "double_ml"}, "'r.slow' cannot be a name"),
     ],
 )
 def test_a_learner_that_is_not_one_is_named(name, params, message):
     with pytest.raises(InputError, match=message):
         make_response_learner(name, params, 1)
+
+
+def test_two_variants_of_one_learner_stand_side_by_side(log, target):
+    found = learn(log, target, {"one": {"class": "double_ml"}, "two": {"class": "double_ml"}, "double_ml": {}})
+    assert list(found.curves.sales) == ["one", "two", "double_ml"]
+    for name in ("one", "two"):
+        np.testing.assert_array_equal(found.curves.sales[name], found.curves.sales["double_ml"])
 
 
 def test_no_learner_at_all_is_refused(log, target):

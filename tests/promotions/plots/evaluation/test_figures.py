@@ -277,6 +277,8 @@ def test_a_learner_keeps_its_colour_whoever_else_is_there() -> None:
     assert {name: colours([name])[name] for name in LEARNER_ORDER} == everyone
     assert colours([*LEARNER_ORDER, "zebra", *REFERENCES]).items() >= everyone.items()
     assert colours(["x_learner", "zebra"])["zebra"] != everyone["x_learner"]
+    beside = colours([*LEARNER_ORDER, "x_learner_deep", "x_learner_shallow"])
+    assert len(set(beside.values())) == len(beside)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +286,8 @@ def test_a_learner_keeps_its_colour_whoever_else_is_there() -> None:
     [
         ("x_learner", "X-learner"),
         ("dr_learner", "DR-learner"),
+        ("dr_learner_on_few", "DR-learner on few"),
+        ("double_ml_cut_off", "Double ML cut off"),
         ("double_ml", "Double ML"),
         ("causal_forest", "Causal forest"),
         ("my_new_forest", "My new forest"),
