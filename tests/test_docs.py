@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.project import PATIENCE
+
 ROOT = Path(__file__).parents[1]
 
 
 def check(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(folder / "docs" / "check.py"), *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -187,9 +187,8 @@ def test_omp_num_threads_lowers_the_number_of_threads_and_never_raises_it(monkey
 def run(folder, body, *arguments, stderr=subprocess.PIPE):
     """A stage script in a process of its own."""
     script = folder / "sending.py"
-    script.write_text(
-        f"import stage\nfrom promotions.base.errors import InputError\n\n{body}\n\nstage.run(main, 'Send.')\n"
-    )
+    imports = "from pipeline import stage\nfrom promotions.base.errors import InputError"
+    script.write_text(f"{imports}\n\n{body}\n\nstage.run(main, 'Send.')\n")
     environment = os.environ | {"PYTHONPATH": str(SRC)}
     command = [sys.executable, script.name, *arguments]
     return subprocess.run(
@@ -206,6 +205,7 @@ def test_a_defect_of_ours_keeps_its_traceback(tmp_path):
     done = run(tmp_path, "def main():\n    raise KeyError('x')")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+    assert done.stderr.endswith("KeyError: 'x'\n")
 
 
 def test_arguments_come_from_the_command_line_and_success_says_so(tmp_path):
@@ -261,7 +261,7 @@ def test_every_bar_is_made_in_one_place():
         tree = ast.parse(file.read_text())
         modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         modules |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        assert ("tqdm" in {module.split(".")[0] for module in modules}) == (file == SRC / "stage.py"), file
+        assert ("tqdm" in {module.split(".")[0] for module in modules}) == (file == SRC / "pipeline" / "stage.py"), file
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             options = {option.arg: ast.unparse(option.value) for option in call.keywords}
             assert options.get("progressbar") in (None, "stage.at_terminal()"), file

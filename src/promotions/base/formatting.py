@@ -30,7 +30,7 @@ def number(value: float, digits: int, *, sign: bool = False, minus: str = MINUS)
         return NONE
     digits = min(digits, MOST_DECIMALS)
     if abs(value) >= LARGEST:
-        text = f"{value:.2e}"
+        text = f"{value:.3g}"
     else:
         text = f"{round(value, digits) if digits < 0 else value:z,.{max(digits, 0)}f}"
     plus = "+" if sign and value > 0 and shows_something(text) else ""
@@ -87,10 +87,10 @@ def plain(value: float, significant: int = 3) -> str:
 def as_label(value: float, significant: int = 6, *, commas: bool = False) -> str:
     """A number that names or bounds something, such as a year or the cut of a rule: none but 0 is written as 0.
 
-    Two of them have to stay apart, so a small one has its significant digits behind a power of ten.  commas: with
+    Two of them have to stay apart, so one that is very small or large is written with a power of ten.  commas: with
     commas between thousands, which a year has not.
     """
-    if 0 < abs(value) < LEAST_IN_FULL:
+    if 0 < abs(value) < LEAST_IN_FULL or abs(value) >= LARGEST:
         return f"{value:.{significant}g}".replace(HYPHEN, MINUS)
     text = plain(value, significant)
     return text if commas else text.replace(",", "")
