@@ -86,7 +86,7 @@ def procedure(learners: str | list[str]) -> Procedure:
         params["learners"],
         ensemble={"method": METHODS[0]},
         nuisance=params["nuisance"],
-        weighted=params["policy"]["weighted"],
+        policies=params["policy"],
         charged="on_treatment",
         max_levels=20,
     )
@@ -106,9 +106,9 @@ def ours(subjects: Subjects, learners: str | list[str], trials: int, threads: in
     each = seconds / trials
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{len(chosen.effects):2} learners (with the mixture, if all) × 2 rules × {len(RATIOS)} ratios, "
-        f"{len(subjects.outcome):,} customers, {threads} threads: {each:.1f} s a trial (measured {trials}); "
-        f"{TRIALS} trials {each * TRIALS / 60:.1f} min; peak {peak:,.0f} MB",
+        f"{len(chosen.effects):2} learners (with the mixture, if all) × {len(chosen.families)} rules × "
+        f"{len(RATIOS)} ratios, {len(subjects.outcome):,} customers, {threads} threads: {each:.1f} s a trial "
+        f"(measured {trials}); {TRIALS} trials {each * TRIALS / 60:.1f} min; peak {peak:,.0f} MB",
         flush=True,
     )
     if trials > 1:

@@ -27,21 +27,15 @@ from promotions.base.encoding import Encoder
 from promotions.base.formatting import plain
 from promotions.customers import feature_names
 from promotions.economics import Economics
-from promotions.policies import Audience, decide, fit_rules
-from promotions.policies.budget import Budget
-from promotions.policies.direct import DirectRules
+from promotions.policies import Audience, Rule, Training, count_steps, decide, fit_rules, read_families
 from promotions.policies.files import save_rules
-from promotions.policies.weighted import WeightedClassifier
 
 
 def main() -> None:
-    """Every rule for every learner, and the two constants; in each round from customers of earlier segments."""
+    """Every rule that params.yaml asks for, and the two constants; in each round from customers of earlier segments."""
     economics = Economics.from_params(stage.section("costs"))
-    stage.section("policy", known=("weighted", "tree", "groups", "budget"))
-    direct = DirectRules.from_params(stage.section("policy", "tree"), stage.section("policy", "groups"))
+    families = read_families(stage.section("policy"))
     seed = int(stage.generator("policy").integers(2**31))
-    weighted = WeightedClassifier.from_params(stage.section("policy", "weighted"), seed, stage.threads())
-    budget = Budget.from_params(stage.section("policy", "budget"))
     frame, features = read_features()
     ids = frame["customer_id"]
     split = read_split(ids)
@@ -56,8 +50,9 @@ def main() -> None:
         )
 
     decided: list[pd.DataFrame] = []
+    rules: dict[str, Rule] = {}
     folds = [split["fold"].to_numpy()[each.train] for each in rounds]
-    steps = sum(len(np.unique(fold)) * len(names) + 1 for fold in folds)
+    steps = sum(count_steps(families, len(names), len(np.unique(fold))) for fold in folds)
     with stage.progress("policies", steps) as bar:
         for each, fold in zip(rounds, folds, strict=True):
             # Read once for both: in the customers' own order, nobody has to be looked up.
@@ -72,21 +67,28 @@ def main() -> None:
                 {name: effects[name].to_numpy()[inside] for name in names} for inside in (training, targets)
             )
             scores = scores_with(frame[each.train], pd.DataFrame(train.outcomes, columns=["mu0", "mu1"]))
-            profits = train.economics.profits(scores.dr)
-            gains = profits[:, 1] - profits[:, 0]
             with ThreadPoolExecutor(stage.threads()) as pool:
-                # The tree takes one thread for as long as half of the classifiers take the others.
-                directly = pool.submit(direct.fit, train, gains, clusters[each.train], encoder.columns, encoder.facts)
-                rules = fit_rules(train, of_train, fold, weighted, budget, bar.update, pool)
-                rules.update(told := directly.result())
-                bar.update()
+                seen = Training(
+                    audience=train,
+                    effects=of_train,
+                    fold=fold,
+                    scores=scores,
+                    clusters=clusters[each.train],
+                    columns=encoder.columns,
+                    facts=encoder.facts,
+                    seed=seed,
+                    pool=pool,
+                    threads=stage.threads(),
+                    progress=bar.update,
+                )
+                rules = fit_rules(families, seen)
                 decided.append(decide(rules, new, of_new, pool).set_index(np.flatnonzero(each.target)))
     decisions = pd.concat(decided).sort_index()
 
     stage.write_parquet("data/policy/decisions.parquet", ids.to_frame().join(decisions, how="inner"))
     with stage.replacing_folder("models/policy") as folder:
         save_rules(folder, rules, economics)
-    sentences = {name: rule.sentence for name, rule in told.items()}
+    sentences = {name: rule.sentence for name, rule in rules.items() if rule.sentence}
     stage.write_json("metrics/rules.json", {**stage.label_of_roles(), "rules": sentences})
     stage.say(f"{decisions.shape[1]} policies for {len(decisions):,} customers at C/R = {plain(economics.ratio, 4)}")
 

@@ -28,7 +28,7 @@ def main() -> None:
         "learners": {name: stage.params("learners", name) for name in stage.learners()},
         "ensemble": stage.section("ensemble"),
         "nuisance": stage.section("nuisance"),
-        "weighted": stage.params("policy", "weighted"),
+        "policies": stage.section("policy"),
         "charged": stage.params("costs", "charged"),
         "max_levels": stage.whole_number("split", "max_levels", least=1),
     }
@@ -49,7 +49,9 @@ def main() -> None:
     # How many trials there are changes none of them.
     alone = {name: value for name, value in sections["stability"].items() if name != "trials"}
     used = {name: sections["learners"][name] for name in procedure.learners}
-    settings = {**sections, "stability": alone, "learners": used, "policies": procedure.policies, "seed": seed}
+    rules = {name: sections["policies"][name] for name in procedure.families}
+    compared = {"learners": used, "policies": rules, "compared": procedure.policies}
+    settings = {**sections, "stability": alone, **compared, "seed": seed}
     with stage.progress("trials", trials * procedure.steps, delay=1) as bar:
         tables = collect(
             "data/stability",

@@ -6,11 +6,9 @@ from numpy.typing import NDArray
 
 from promotions.economics import Economics
 from promotions.inference.clusters import clustered_error
+from promotions.policies import simplicity_of
 from promotions.scores import Scores
 
-# Rules from the simplest to explain to the hardest; a rule that is not listed comes last.
-SIMPLICITY = ("treat_none", "treat_all", "groups", "tree", "threshold", "budget", "weighted")
-CONSTANTS = SIMPLICITY[:2]
 # Of the largest profit: what is left of equality after adding up.
 EQUAL = 1e-9
 
@@ -19,9 +17,9 @@ def choose_champion(scores: Scores, decisions: pd.DataFrame, economics: Economic
     """The simplest policy that earns no less than the best, up to one standard error of the difference.
 
     With V the doubly robust profit per customer and b = argmax V: of the policies p with V_b − V_p ≤ se(V_b − V_p),
-    paired and cluster-robust, the simplest (the constants, then the rules in the order of ``SIMPLICITY``); of the
-    equally simple the one that earns most; of equals (to nine digits) the first by name. Source: the one-standard-error
-    rule of Breiman, Friedman, Olshen & Stone (1984), with the error of the difference.
+    paired and cluster-robust, the simplest (by the ``simplicity`` of its rule, the constants first); of the equally
+    simple the one that earns most; of equals (to nine digits) the first by name. Source: the one-standard-error rule of
+    Breiman, Friedman, Olshen & Stone (1984), with the error of the difference.
 
     decisions: n rows of 0/1, columns ``<rule>.<learner>``.  clusters: (n,) codes.
     """
@@ -37,7 +35,7 @@ def choose_champion(scores: Scores, decisions: pd.DataFrame, economics: Economic
         error = clustered_error((lead - behind) / len(lead), clusters)
         if behind <= error + EQUAL * unit:
             ranks[str(name)] = (
-                _simplicity(str(name)),
+                simplicity_of(str(name)),
                 -round(float(values[index]) / unit, 9),
                 str(name) == "treat_all",
                 name,
@@ -75,10 +73,3 @@ def decisions_of(champions: dict[int, str], decisions: pd.DataFrame, segment: ND
         rows = segment == number
         treat[rows] = decisions[name].to_numpy(dtype=bool)[rows]
     return treat
-
-
-def _simplicity(policy: str) -> int:
-    rule = policy.partition(".")[0]
-    if rule in CONSTANTS:
-        return 0
-    return SIMPLICITY.index(rule) if rule in SIMPLICITY else len(SIMPLICITY)

@@ -1,11 +1,13 @@
 """The figure of ``stability``: which learner and rule wins how often, and what each earns, over the trials."""
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from promotions.base.formatting import number, short_percent
-from promotions.plots.style import FAINT, INK, REFERENCES, colours, new_figure, readable_name, styled
+from promotions.plots.style import FAINT, INK, REFERENCES, RULE_ORDER, colours, new_figure, readable_name, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,8 +16,13 @@ if TYPE_CHECKING:
 # Profits are shown for so many customers: a hundredth of a response each is a number that nobody can picture.
 CUSTOMERS = 1000
 MOST_SIDE_BY_SIDE = 5
-MARKERS = {"threshold": "o", "weighted": "s", "constant": "D"}
-KEY = "●  threshold: treat if the effect is at least C/R        □  weighted classifier"
+# Of each rule: the marker, whether it is filled, and its sign in a line of text.
+MARKS = (("o", True, "●"), ("s", False, "□"), ("^", True, "▲"), ("v", False, "▽"))
+OF_CONSTANT = ("D", True, "◆")
+# Rules that need more words than their name.
+WORDS = {"threshold": "threshold: treat if the effect is at least C/R", "weighted": "weighted classifier"}
+# Of the place of a learner: how far its first and its last rule lie from the middle.
+REACH = 0.19
 
 # Shares of wins that differ by rounding alone.
 TIED = 1e-9
@@ -26,7 +33,7 @@ def winners(table: pd.DataFrame, *, trials: int, simulated: bool) -> "Figure":
     """A panel a cost ratio: mean profit ± SD over the trials of each learner and rule, and the share of trials it won.
 
     table: ratio, policy, rule, learner, profit_mean, profit_sd, win_share, of ``promotions.stability.summarise``.
-    Learners stand in the order of the trials that they won; of each the threshold rule is above the weighted one.
+    Learners stand in the order of the trials that they won; the rules of each below one another.
     """
     table = table.assign(name=table["learner"].where(table["learner"] != "", table["policy"]))
     won = table.groupby("name", sort=False)["win_share"].sum()
@@ -40,8 +47,9 @@ def winners(table: pd.DataFrame, *, trials: int, simulated: bool) -> "Figure":
     figure = new_figure(_finding(table, ratios), subtitle, simulated=simulated, height=height)
     panels = figure.subplots(rows_of_panels, columns, sharey=True, squeeze=False)
     hues = colours(place)
+    rules = _in_order(table.loc[table["learner"] != "", "rule"])
     for axes, ratio in zip(panels.flat, ratios, strict=False):
-        _draw_ratio(axes, table[table["ratio"] == ratio], place, hues)
+        _draw_ratio(axes, table[table["ratio"] == ratio], place, hues, rules)
         axes.set_title(f"C/R = {ratio}", fontweight="bold")
     for axes in panels[:, 0]:
         axes.set_yticks(range(len(place)), [readable_name(name) for name in place])
@@ -50,12 +58,15 @@ def winners(table: pd.DataFrame, *, trials: int, simulated: bool) -> "Figure":
         axes.remove()
     # matplotlib would lay a legend below the panels over this label.
     figure.supxlabel(
-        f"profit over treating nobody, per {CUSTOMERS:,} customers (unit: R, what a response earns)\n{KEY}", fontsize=10
+        f"profit over treating nobody, per {CUSTOMERS:,} customers (unit: R, what a response earns)\n{_key(rules)}",
+        fontsize=10,
     )
     return figure
 
 
-def _draw_ratio(axes: "Axes", rows: pd.DataFrame, place: dict[str, int], hues: dict[str, str]) -> None:
+def _draw_ratio(
+    axes: "Axes", rows: pd.DataFrame, place: dict[str, int], hues: dict[str, str], rules: list[str]
+) -> None:
     """Points with their spread, and beside each the share of the trials that it won."""
     mean, spread = CUSTOMERS * rows["profit_mean"].to_numpy(), CUSTOMERS * rows["profit_sd"].to_numpy()
     of_learners = (rows["learner"] != "").to_numpy()
@@ -66,12 +77,15 @@ def _draw_ratio(axes: "Axes", rows: pd.DataFrame, place: dict[str, int], hues: d
     axes.set_xlim(low - margin, high + margin)
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)
     most = rows["win_share"].max()
+    marks = _marks(rules)
+    offset = dict(zip(rules, np.linspace(-REACH, REACH, len(rules)) if len(rules) > 1 else [0.0], strict=True))
     for value, sd, name, rule, share in zip(mean, spread, rows["name"], rows["rule"], rows["win_share"], strict=True):
-        height = place[name] + {"threshold": -0.19, "weighted": 0.19}.get(rule, 0.0)
+        height = place[name] + offset.get(rule, 0.0)
+        marker, filled, _ = marks.get(rule, OF_CONSTANT)
         if low - margin <= value <= high + margin:
             axes.errorbar(
-                value, height, xerr=sd, fmt=MARKERS[rule], markersize=5, elinewidth=1.4, color=hues[name],
-                markerfacecolor=_face(rule, hues[name]),
+                value, height, xerr=sd, fmt=marker, markersize=5, elinewidth=1.4, color=hues[name],
+                markerfacecolor=hues[name] if filled else "white",
             )  # fmt: skip
         else:
             left = value < low
@@ -91,8 +105,20 @@ def _draw_ratio(axes: "Axes", rows: pd.DataFrame, place: dict[str, int], hues: d
     axes.locator_params(axis="x", nbins=4)
 
 
-def _face(rule: str, hue: str) -> str:
-    return "white" if rule == "weighted" else hue
+def _in_order(rules: "pd.Series[str]") -> list[str]:
+    """The rules as they stand in every figure; those that are new come last, by name."""
+    place = {rule: row for row, rule in enumerate(RULE_ORDER)}
+    return sorted(set(rules), key=lambda rule: (place.get(rule, len(place)), rule))
+
+
+def _marks(rules: list[str]) -> dict[str, tuple[str, bool, str]]:
+    return dict(zip(rules, cycle(MARKS), strict=False))
+
+
+def _key(rules: list[str]) -> str:
+    """What the markers mean."""
+    signs = {rule: sign for rule, (_, _, sign) in _marks(rules).items()}
+    return "        ".join(f"{sign}  {WORDS.get(rule, readable_name(rule))}" for rule, sign in signs.items())
 
 
 def _finding(table: pd.DataFrame, ratios: list[str]) -> str:

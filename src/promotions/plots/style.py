@@ -3,7 +3,7 @@
 import io
 import re
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -26,9 +26,11 @@ PALETTE = (
     *("#882255", "#44AA99", "#DDAA33", "#AA4499", "#7A4B1F"),
 )
 
-# Okabe and Ito's blue, vermilion, green, purple and sky blue: rules, which share a figure with no learner's colour.
-RULE_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
+# Okabe and Ito's blue, vermilion, green, purple, sky blue and orange: rules, which share a figure with no learner's
+# colour. A rule that is not listed takes a colour that is left: a new one needs no line here.
+RULE_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 RULE_ORDER = ("threshold", "weighted", "tree", "groups", "budget")
+CONSTANT = "same for everybody"
 
 # The order fixes a learner's colour, in every figure and whichever other learners there are.
 LEARNER_ORDER = (
@@ -140,10 +142,20 @@ def readable_name(name: str) -> str:
 
 def colours(names: Iterable[str]) -> dict[str, str]:
     """A colour for each name: known learners keep theirs, unknown ones take what is left, references are neutral."""
-    names = list(dict.fromkeys(names))
     fixed = dict(zip(LEARNER_ORDER, PALETTE, strict=True)) | {name: colour for name, (_, colour) in REFERENCES.items()}
+    return _dealt(names, fixed, PALETTE)
+
+
+def rule_colours(rules: Iterable[str]) -> dict[str, str]:
+    """A colour for each rule: known rules keep theirs, unknown ones take what is left, a constant is neutral."""
+    fixed = dict(zip(RULE_ORDER, RULE_PALETTE, strict=False)) | {CONSTANT: FAINT}
+    return _dealt(rules, fixed, RULE_PALETTE)
+
+
+def _dealt(names: Iterable[str], fixed: Mapping[str, str], palette: Sequence[str]) -> dict[str, str]:
+    names = list(dict.fromkeys(names))
     chosen = {name: fixed[name] for name in names if name in fixed}
-    left = [colour for colour in PALETTE if colour not in chosen.values()] or list(PALETTE)
+    left = [colour for colour in palette if colour not in chosen.values()] or list(palette)
     unknown = sorted(name for name in names if name not in fixed)
     return chosen | {name: left[i % len(left)] for i, name in enumerate(unknown)}
 

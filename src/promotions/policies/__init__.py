@@ -1,47 +1,72 @@
-"""Rules that turn estimated effects into decisions: learned from training customers, applied to any others."""
+"""Rules that turn estimated effects into decisions: learned from training customers, applied to any others.
 
-from collections.abc import Callable, Mapping
+A policy is named ``<family>.<what it goes by>``, such as ``threshold.x_learner``; the two constants have no dot.
+"""
+
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from promotions.base.errors import InputError
 from promotions.base.parallel import run_side_by_side
 from promotions.policies.audience import Audience
-from promotions.policies.budget import Budget
-from promotions.policies.rules import Budgeted, Classified, Constant, Effects, Rule, Threshold
-from promotions.policies.weighted import WeightedClassifier
+from promotions.policies.budget import BudgetRules
+from promotions.policies.constant import Constant
+from promotions.policies.family import Family, GainFamily, GainTraining, Training
+from promotions.policies.groups import GroupRules
+from promotions.policies.rule import Effects, Rule
+from promotions.policies.threshold import ThresholdRules
+from promotions.policies.tree import TreeRules
+from promotions.policies.weighted import WeightedRules
 
-__all__ = ["Audience", "Rule", "decide", "fit_rules"]
+# A family is read from its own section of params.yaml, ``policy.<name>``.
+POLICIES: dict[str, type[Family]] = {
+    "threshold": ThresholdRules,
+    "weighted": WeightedRules,
+    "tree": TreeRules,
+    "groups": GroupRules,
+    "budget": BudgetRules,
+}
+
+# What every policy is compared with. They are always there.
+CONSTANTS = {"treat_all": Constant(True), "treat_none": Constant(False)}
 
 
-def fit_rules(
-    train: Audience,
-    cates: Effects,
-    fold: NDArray[np.int8],
-    weighted: WeightedClassifier,
-    budget: Budget,
-    progress: Callable[[], Any] = lambda: None,
-    pool: Executor | None = None,
-) -> dict[str, Rule]:
-    """Every rule of every learner, and the two constants.
+def read_families(params: Mapping[str, Any]) -> dict[str, Family]:
+    """The families that the section ``policy`` asks for, in its order. Raises InputError naming the key."""
+    unknown = [name for name in params if name not in POLICIES]
+    if unknown:
+        raise InputError(f"policy.{unknown[0]} is unknown; the keys of policy are {', '.join(POLICIES)}")
+    sections = {name: {} if section is None else section for name, section in params.items()}
+    for name, section in sections.items():
+        if not isinstance(section, Mapping):
+            raise InputError(f"policy.{name}: expected a section of keys and values, got {section!r}")
+    return {name: POLICIES[name].from_params(section) for name, section in sections.items()}
 
-    cates: by learner, the *out-of-fold* effects of the training customers, (n,).  fold: (n,).  progress, pool:
-    see ``WeightedClassifier.learn_each``.
-    Returns treat_all, treat_none, ``<rule>.<learner>``; the rule ``budget`` only if there is one.
-    """
-    gains = np.column_stack([train.gain(cate) for cate in cates.values()])
-    classifiers = weighted.learn_each(train.features, gains, fold, progress, pool)
-    rules: dict[str, Rule] = {"treat_all": Constant(True), "treat_none": Constant(False)}
-    for name, classifier in zip(cates, classifiers, strict=True):
-        rules[f"threshold.{name}"] = Threshold(name)
-        rules[f"weighted.{name}"] = Classified(name, classifier)
-        if budget.limits:
-            rules[f"budget.{name}"] = Budgeted(name, budget)
-    return rules
+
+def fit_rules(families: Mapping[str, Family], training: Training) -> dict[str, Rule]:
+    """The two constants, then every rule of every family: learner by learner, then those that ask no one learner."""
+    beside = {
+        name: training.pool.submit(family.fit, training) for name, family in families.items() if not family.uses_pool
+    }
+    fitted = {name: family.fit(training) for name, family in families.items() if family.uses_pool}
+    rules: dict[str, Rule] = {}
+    for name in families:
+        of_family = beside[name].result() if name in beside else fitted[name]
+        rules |= {f"{name}.{each}": rule for each, rule in of_family.items()}
+        training.progress()
+    place: dict[tuple[str, ...], int] = {(learner,): number for number, learner in enumerate(training.effects)}
+    order = sorted(rules, key=lambda name: place.get(rules[name].learners, len(place)))
+    return {**CONSTANTS, **{name: rules[name] for name in order}}
+
+
+def count_steps(families: Mapping[str, Family], learners: int, folds: int) -> int:
+    """How often ``fit_rules`` reports progress."""
+    return sum(1 + family.steps(learners, folds) for family in families.values())
 
 
 def decide(
@@ -50,3 +75,33 @@ def decide(
     """0/1 columns, one a rule, a row a customer.  effects: by learner, (n,).  workers: see ``run_side_by_side``."""
     decisions = run_side_by_side([partial(rule.decide, audience, effects) for rule in rules.values()], workers)
     return pd.DataFrame({name: one.astype(np.int8) for name, one in zip(rules, decisions, strict=True)})
+
+
+def rule_of(policy: str) -> type[Rule] | None:
+    """The class of the rule behind a policy's name; None if no family is called so."""
+    family = POLICIES.get(policy.partition(".")[0])
+    return Constant if policy in CONSTANTS else family.rule if family else None
+
+
+def simplicity_of(policy: str) -> float:
+    """See ``Rule``: the lower, the easier to explain. A policy of an unknown kind comes last."""
+    rule = rule_of(policy)
+    return rule.simplicity if rule else float("inf")
+
+
+__all__ = [
+    "CONSTANTS",
+    "POLICIES",
+    "Audience",
+    "Family",
+    "GainFamily",
+    "GainTraining",
+    "Rule",
+    "Training",
+    "count_steps",
+    "decide",
+    "fit_rules",
+    "read_families",
+    "rule_of",
+    "simplicity_of",
+]

@@ -7,7 +7,7 @@ coin.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from promotions.base.errors import InputError
 from promotions.base.splitting import hash_uniform
 from promotions.base.validation import require_finite, require_keys, require_number
+from promotions.policies.audience import Audience
+from promotions.policies.family import Family, Training
+from promotions.policies.rule import Bools, Budget, Effects, Reasons, Rule, pays
+from promotions.policies.threshold import Threshold, threshold
 
 # Of a budget. Ten times .10 is 1 to a person, though not to a computer: sums of floats are trusted this far.
 ROUNDING = 1e-9
@@ -23,15 +27,64 @@ TIES = "promotions.policies.budget"
 
 
 @dataclass(frozen=True)
-class Budget:
-    """The most that may be spent: a share of the customers, or money per customer of the list; neither is no limit."""
+class Budgeted(Rule):
+    """Treat the best until the budget is spent: a share of the customers, or money per customer of the list."""
 
+    learner: str
     share: float | None = None
     money: float | None = None
 
+    title = "Budget rule"
+    meaning = (
+        "Contact a customer if the predicted effect earns at least what the contact costs, the best first, until the "
+        "budget is spent."
+    )
+    advice = (
+        "contact a customer if the effect that {learner} predicts earns at least what the contact costs, the best "
+        "first, until the budget is spent"
+    )
+    simplicity = 40
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """See ``Rule``."""
+        return (self.learner,)
+
+    @property
+    def limit(self) -> Budget:
+        """See ``Rule``."""
+        return Budget(self.share, self.money)
+
+    @property
+    def unlimited(self) -> Rule:
+        """See ``Rule``."""
+        return Threshold(self.learner)
+
+    def decide(self, audience: Audience, effects: Effects) -> Bools:
+        """See ``Rule``. Whom, depends on the whole list."""
+        gain = audience.gain(effects[self.learner])
+        money = None if self.money is None else self.money * len(gain)
+        return within_budget(gain, audience.charge, audience.ids, share=self.share, money=money)
+
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:
+        """See ``Rule``: does not pay; pays, but others pay better; among the best."""
+        would_pay = threshold(audience.gain(effects[self.learner]))
+        loses, gains = pays(audience)
+        words = [loses, f"{gains}, but beyond the budget", f"{gains}, and within the budget"]
+        return would_pay.astype(np.intp) + treat, words
+
+
+@dataclass(frozen=True)
+class BudgetRules(Family):
+    """A budget for each learner; no rule where there is no budget."""
+
+    budget: Budget
+
+    rule = Budgeted
+
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> "Budget":
-        """Read the section ``policy.budget``. Raises InputError."""
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        """See ``Family``."""
         require_keys(params, ("share", "money"), "policy.budget")
         share, money = params["share"], params["money"]
         if share is not None and money is not None:
@@ -40,17 +93,13 @@ class Budget:
             require_number(share, "policy.budget.share", 0, 1, noun="share")
         if money is not None:
             require_number(money, "policy.budget.money", 0)
-        return cls(share, money)
+        return cls(Budget(share, money))
 
-    @property
-    def limits(self) -> bool:
-        """Whether there is a budget."""
-        return self.share is not None or self.money is not None
-
-    def decide(self, gain: NDArray[np.float64], charge: ArrayLike, ids: ArrayLike) -> NDArray[np.bool_]:
-        """Whom to treat, as ``within_budget``. charge: expected cost of treating, ``Economics.expected_charge``."""
-        money = None if self.money is None else self.money * len(gain)
-        return within_budget(gain, charge, ids, share=self.share, money=money)
+    def fit(self, training: Training) -> dict[str, Rule]:
+        """See ``Family``."""
+        if not self.budget.limits:
+            return {}
+        return {learner: Budgeted(learner, self.budget.share, self.budget.money) for learner in training.effects}
 
 
 def within_budget(

@@ -7,7 +7,7 @@ and it can be told in one sentence.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,18 @@ from scipy.special import stdtrit
 from promotions.base.encoding import as_numbers, is_number
 from promotions.base.errors import InputError
 from promotions.base.formatting import as_label
-from promotions.base.validation import require_choice, require_finite, require_number, require_whole
+from promotions.base.validation import require_choice, require_finite, require_keys, require_number, require_whole
+from promotions.policies.audience import Audience
+from promotions.policies.family import Family, Training
+from promotions.policies.rule import Bools, Effects, Reasons, Rule
 
 RULES = MEAN, LOWER_BOUND = "mean", "lower_bound"
 NUMBER, CATEGORY = "number", "category"
 RANGE, LEVEL, POOL, MISSING = "range", "level", "pool", "missing"
 # Training customers: a smaller bin is widened, a smaller level is pooled. The mean gain of fewer is mostly luck.
 LEAST_CUSTOMERS = 30
+# What a group can be made of beside the customers' own columns: the outcome expected without treatment.
+PREDICTED_OUTCOME = "predicted_outcome"
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,95 @@ def fit_groups(
         groups.append(Group(MISSING))
         codes = _place(groups, column)
     return GroupPolicy(kind, tuple(_measured(groups, codes, gain, np.asarray(clusters), rule, level)))
+
+
+@dataclass(frozen=True)
+class Groups(Rule):
+    """Treat whole groups of the customers' column ``by``, or of ``predicted_outcome``, μ₀(x)."""
+
+    by: str
+    policy: GroupPolicy
+
+    title = "Group rule"
+    meaning = (
+        "The customers are put into a few groups by one column, or by what they are expected to do without a contact; "
+        "a group is contacted as a whole, or not."
+    )
+    simplicity = 10
+
+    @property
+    def needs_outcomes(self) -> bool:
+        """See ``Rule``."""
+        return self.by == PREDICTED_OUTCOME
+
+    def decide(self, audience: Audience, effects: Effects) -> Bools:  # noqa: ARG002
+        """See ``Rule``."""
+        return self.policy.decide(values_of(audience, self.by))
+
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:  # noqa: ARG002
+        """See ``Rule``: a customer's group."""
+        codes, labels = self.policy.reasons(values_of(audience, self.by))
+        return codes, [f"{self.by} is {label}" for label in labels]
+
+    @property
+    def sentence(self) -> str:
+        """See ``Rule``."""
+        return self.policy.sentence(self.by)
+
+    def to_json(self) -> dict[str, Any]:
+        """See ``Rule``."""
+        return {"by": self.by, "policy": self.policy.to_json()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], booster: Any = None) -> Self:  # noqa: ARG003
+        """See ``Rule``."""
+        return cls(document["by"], GroupPolicy.from_json(document["policy"]))
+
+
+@dataclass(frozen=True)
+class GroupRules(Family):
+    """Groups of each column of ``by``, or of the predicted outcome. See ``fit_groups``."""
+
+    by: tuple[str, ...]
+    bins: int
+    decide_by: str
+
+    rule = Groups
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        """See ``Family``."""
+        require_keys(params, ("by", "bins", "rule"), "policy.groups")
+        by = params["by"]
+        if not isinstance(by, list) or not all(isinstance(name, str) for name in by):
+            raise InputError(f"policy.groups.by: expected a list of columns such as [{PREDICTED_OUTCOME}], got {by!r}")
+        return cls(
+            by=tuple(by),
+            bins=require_whole(params["bins"], "policy.groups.bins", 2),
+            decide_by=require_choice(params["rule"], RULES, "policy.groups.rule"),
+        )
+
+    def fit(self, training: Training) -> dict[str, Rule]:
+        """See ``Family``. Raises InputError for an unknown column."""
+
+        def learned(by: str) -> Groups:
+            values = values_of(training.audience, by)
+            policy = fit_groups(values, training.gain_scores, training.clusters, bins=self.bins, rule=self.decide_by)
+            return Groups(by, policy)
+
+        return {by: learned(by) for by in self.by}
+
+
+def values_of(audience: Audience, by: str) -> "pd.Series[Any]":
+    """The values that groups are made of, n of them. Raises InputError for an unknown column."""
+    if by == PREDICTED_OUTCOME:
+        return pd.Series(audience.outcomes[:, 0])
+    if by not in audience.frame:
+        raise InputError(
+            f"policy.groups.by: there is no column {by!r}; it is {PREDICTED_OUTCOME} or one of "
+            f"{', '.join(map(str, audience.frame.columns))}"
+        )
+    return audience.frame[by].reset_index(drop=True)
 
 
 def _ranges(values: NDArray[np.float64], bins: int, least: int) -> list[Group]:

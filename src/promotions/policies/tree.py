@@ -12,10 +12,10 @@ of gain over bin × bin of every pair of features hold all that trees of depth 2
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from itertools import combinations_with_replacement
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 from promotions.base.encoding import LARGEST
 from promotions.base.errors import InputError
 from promotions.base.formatting import as_label
-from promotions.base.validation import require_whole
+from promotions.base.validation import require_keys, require_whole
+from promotions.policies.audience import Audience
+from promotions.policies.family import Family, Training
+from promotions.policies.rule import Bools, Effects, Reasons, Rule
 
 Floats = NDArray[np.float64]
 
@@ -178,6 +181,74 @@ def fit_policy_tree(
 
     root = grown(rows, depth)
     return PolicyTree(titles, root, math.fsum(profit[_decide(root, values)]) / len(profit))
+
+
+@dataclass(frozen=True)
+class Tree(Rule):
+    """Treat by a few questions.  facts: ``Encoder.facts`` of the features."""
+
+    tree: PolicyTree
+    facts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    title = "Tree"
+    meaning = "A rule of a few questions, such as “paid less than 100?”, that fits into one sentence."
+    simplicity = 20
+
+    def decide(self, audience: Audience, effects: Effects) -> Bools:  # noqa: ARG002
+        """See ``Rule``."""
+        return self.tree.decide(audience.features)
+
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:  # noqa: ARG002
+        """See ``Rule``: the answers that led to a customer's leaf."""
+        return self.tree.reasons(audience.features, self.facts)
+
+    @property
+    def sentence(self) -> str:
+        """See ``Rule``."""
+        return self.tree.sentence(self.facts)
+
+    def to_json(self) -> dict[str, Any]:
+        """See ``Rule``."""
+        return {"tree": self.tree.to_json(), "facts": {name: list(words) for name, words in self.facts.items()}}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], booster: Any = None) -> Self:  # noqa: ARG003
+        """See ``Rule``."""
+        facts = {name: (one, zero) for name, (one, zero) in document["facts"].items()}
+        return cls(PolicyTree.from_json(document["tree"]), facts)
+
+
+@dataclass(frozen=True)
+class TreeRules(Family):
+    """One tree, which asks no learner. See ``fit_policy_tree``."""
+
+    depth: int
+    cuts: int
+    min_leaf: int
+
+    rule = Tree
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        """See ``Family``."""
+        require_keys(params, ("depth", "cuts", "min_leaf"), "policy.tree")
+        return cls(
+            depth=require_whole(params["depth"], "policy.tree.depth", 1, 3),
+            cuts=require_whole(params["cuts"], "policy.tree.cuts", 1, MOST_CUTS),
+            min_leaf=require_whole(params["min_leaf"], "policy.tree.min_leaf", 1),
+        )
+
+    def fit(self, training: Training) -> dict[str, Rule]:
+        """See ``Family``."""
+        tree = fit_policy_tree(
+            training.audience.features,
+            training.gain_scores,
+            training.columns,
+            depth=self.depth,
+            cuts=self.cuts,
+            min_leaf=self.min_leaf,
+        )
+        return {f"depth_{self.depth}": Tree(tree, training.facts)}
 
 
 @dataclass(frozen=True)

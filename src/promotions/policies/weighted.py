@@ -4,11 +4,10 @@ Maximising Σ gain_i·π(x_i) over rules π is classification of the label 1{gai
 (2003); Beygelzimer & Langford (2009). It may pool customers whose effects are noise one by one.
 """
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,9 @@ from promotions.base.errors import InputError
 from promotions.base.parallel import run_side_by_side
 from promotions.boosting.binned import BINNING, Binned
 from promotions.boosting.settings import Boosting, lightgbm
+from promotions.policies.audience import Audience
+from promotions.policies.family import GainFamily, GainTraining, Training
+from promotions.policies.rule import Bools, Effects, Reasons, Rule
 
 # Customers who judge how large a classifier should be.
 JUDGES = 15_000
@@ -36,8 +38,51 @@ class Classifier:
 
 
 @dataclass(frozen=True)
-class WeightedClassifier:
-    """LightGBM, with its size chosen by the weighted score on held-out folds.
+class Weighted(Rule):
+    """Treat whom a classifier that was weighted by gains says."""
+
+    learner: str
+    classifier: Classifier
+
+    title = "Weighted rule"
+    meaning = "A classifier that learns directly whom to contact, where a mistake counts as much as it costs."
+    advice = "contact the customers that a classifier picks, which was trained on the effects that {learner} predicts"
+    simplicity = 50
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """See ``Rule``."""
+        return (self.learner,)
+
+    def decide(self, audience: Audience, effects: Effects) -> Bools:  # noqa: ARG002
+        """See ``Rule``."""
+        return self.classifier.decide(audience.features)
+
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:  # noqa: ARG002
+        """See ``Rule``."""
+        return treat.astype(np.intp), ["the classifier expects a loss", "the classifier expects a gain"]
+
+    @property
+    def booster(self) -> Any:
+        """See ``Rule``."""
+        return None if isinstance(self.classifier.model, bool) else self.classifier.model
+
+    def to_json(self) -> dict[str, Any]:
+        """See ``Rule``. treat: the one decision for everybody, null if the trees decide."""
+        return {"learner": self.learner, "treat": self.classifier.model if self.booster is None else None}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], booster: Any = None) -> Self:
+        """See ``Rule``. Raises ValueError if there is neither a decision nor a booster."""
+        model = document["treat"] if booster is None else booster
+        if model is None:
+            raise ValueError("its trees are missing")
+        return cls(document["learner"], Classifier(model))
+
+
+@dataclass(frozen=True)
+class WeightedRules(GainFamily):
+    """A LightGBM classifier for each learner, its size chosen by the weighted score on held-out folds.
 
     ``leaves`` lists candidates; for each, the score Σ w·1{prediction = label} / Σ w is taken after every tree, so
     that one fit a fold tries every number of trees up to ``base.trees``.
@@ -45,48 +90,62 @@ class WeightedClassifier:
 
     base: Boosting
     leaves: tuple[int, ...]
-    seed: int
-    threads: int
+
+    rule = Weighted
+    uses_pool = True
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any], seed: int, threads: int) -> "WeightedClassifier":
-        """Read the section ``policy.weighted``. Raises InputError."""
-        candidates = params.get("leaves") if isinstance(params, Mapping) else None
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        """See ``Family``."""
+        candidates = params.get("leaves")
         if not isinstance(candidates, list) or not candidates:
             raise InputError(f"policy.weighted.leaves: expected a list such as [4, 16], got {candidates!r}")
         for leaves in candidates:
             Boosting.from_params({**params, "leaves": leaves}, "policy.weighted")
         base = Boosting.from_params({**params, "leaves": candidates[0]}, "policy.weighted")
-        return cls(base, tuple(candidates), seed, threads)
+        return cls(base, tuple(candidates))
+
+    def fit(self, training: Training) -> dict[str, Rule]:
+        """See ``Family``."""
+        audience = training.audience
+        gains = np.column_stack([audience.gain(cate) for cate in training.effects.values()])
+        classifiers = self.learn_each(
+            GainTraining(
+                audience.features,
+                gains,
+                training.fold,
+                training.seed,
+                training.threads,
+                training.progress,
+                training.pool,
+            )
+        )
+        return {
+            learner: Weighted(learner, classifier)
+            for learner, classifier in zip(training.effects, classifiers, strict=True)
+        }
+
+    def steps(self, rules: int, folds: int) -> int:
+        """See ``Family``: one for each rule and fold."""
+        return rules * folds
 
     def decide_each(
         self,
+        training: GainTraining,
         features: NDArray[np.float64],
-        gains: NDArray[np.float64],
-        fold: NDArray[np.int8],
-        targets: NDArray[np.float64],
-        progress: Callable[[], object] = lambda: None,
+        gains: NDArray[np.float64],  # noqa: ARG002
     ) -> NDArray[np.bool_]:
-        """Decisions of ``learn_each``'s classifiers on ``targets``, (m, p) → (m, k)."""
-        classifiers = self.learn_each(features, gains, fold, progress)
-        decisions = [partial(classifier.decide, targets) for classifier in classifiers]
-        return np.column_stack(run_side_by_side(decisions, self.threads))
+        """See ``GainFamily``."""
+        decisions = [partial(classifier.decide, features) for classifier in self.learn_each(training)]
+        return np.column_stack(run_side_by_side(decisions, training.pool or training.threads))
 
-    def learn_each(
-        self,
-        features: NDArray[np.float64],
-        gains: NDArray[np.float64],
-        fold: NDArray[np.int8],
-        progress: Callable[[], object] = lambda: None,
-        pool: Executor | None = None,
-    ) -> list[Classifier]:
-        """A classifier for each of k gains of the same customers, say at k costs: binned once, fitted side by side.
+    def learn_each(self, training: GainTraining) -> list[Classifier]:
+        """A classifier for each of the k gains, binned once, fitted side by side.
 
-        features (n, p); gains (n, k) expected profit of treating, from out-of-fold effects (in-sample ones would teach
-        a classifier to imitate their noise); fold (n,).  progress: called k times a fold.  pool: who fits, by default
-        ``threads`` threads of their own.  Each is what it would be alone. If every gain of a column has one sign there
-        is nothing to tell apart: everybody gets that decision.
+        Each is what it would be alone. If every gain of a column has one sign there is nothing to tell apart: everybody
+        gets that decision.
         """
+        gains, fold, progress = training.gains, training.fold, training.progress
         labels = gains >= 0
         same = labels.all(axis=0) | ~labels.any(axis=0) | ~gains.any(axis=0)
         held_out = _judges(fold)
@@ -94,8 +153,8 @@ class WeightedClassifier:
         for _ in range(len(np.unique(fold)) * gains.shape[1] - len(held_out) * int((~same).sum())):
             progress()
         told_apart = np.flatnonzero(~same).tolist()
-        workers = pool or self.threads
-        binned = Binned(features, threads=self.threads)
+        workers = training.pool or training.threads
+        binned = Binned(training.features, threads=training.threads)
         everybody = np.ones(len(fold), dtype=bool)
 
         def learn(column: int, rows: NDArray[np.bool_]) -> Any:
@@ -106,10 +165,15 @@ class WeightedClassifier:
 
         def right_after_each_tree(column: int, held: NDArray[np.bool_]) -> NDArray[np.float64]:
             learning, judging = learn(column, ~held), learn(column, held)
-            return np.stack([self._right_after_each_tree(leaves, learning, judging) for leaves in self.leaves])
+            return np.stack(
+                [
+                    self._right_after_each_tree(self._parameters(leaves, training.seed), learning, judging)
+                    for leaves in self.leaves
+                ]
+            )
 
         def fit(column: int, trees: int, leaves: int) -> Any:
-            return lightgbm().train(self._parameters(leaves), learn(column, everybody), trees)
+            return lightgbm().train(self._parameters(leaves, training.seed), learn(column, everybody), trees)
 
         tries = [partial(right_after_each_tree, column, held) for column in told_apart for held in held_out]
         tried = np.reshape(
@@ -122,12 +186,12 @@ class WeightedClassifier:
         fitted = dict(zip(told_apart, run_side_by_side(fits, workers), strict=True))
         return [Classifier(fitted.get(column, bool(labels[0, column]))) for column in range(gains.shape[1])]
 
-    def _right_after_each_tree(self, leaves: int, learning: Any, judging: Any) -> NDArray[np.float64]:
+    def _right_after_each_tree(self, parameters: Mapping[str, Any], learning: Any, judging: Any) -> NDArray[np.float64]:
         """Weight of the rightly labelled among those held out, after each tree."""
         lgb = lightgbm()
         history: dict[str, dict[str, list[float]]] = {}
         lgb.train(
-            self._parameters(leaves),
+            dict(parameters),
             learning,
             self.base.trees,
             valid_sets=[judging],
@@ -147,9 +211,9 @@ class WeightedClassifier:
         }
         return min(scores, key=lambda size: (-round(scores[size], 9), size[0] * size[1]))
 
-    def _parameters(self, leaves: int) -> dict[str, Any]:
+    def _parameters(self, leaves: int, seed: int) -> dict[str, Any]:
         chosen = replace(self.base, leaves=leaves)
-        return {"objective": "binary", "metric": "None", **chosen.arguments(self.seed), **BINNING}
+        return {"objective": "binary", "metric": "None", **chosen.arguments(seed), **BINNING}
 
 
 def _judges(fold: NDArray[np.int8]) -> list[NDArray[np.bool_]]:

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 from promotions.base.formatting import SPACE, chance, decimals, number, percent, plain
+from promotions.policies import Rule, rule_of
 from promotions.report.blocks import (
     Block,
     Code,
@@ -19,7 +20,7 @@ from promotions.report.blocks import (
     as_parts,
 )
 from promotions.report.discounts import decision as decision_on_discounts
-from promotions.report.glossary import term
+from promotions.report.glossary import KEYS, term
 from promotions.report.run import EVERYBODY, NOBODY, Run
 from promotions.report.words import Estimate, listed, policy_name
 
@@ -165,40 +166,16 @@ def break_even(run: Run) -> Text:
 
 def whom(run: Run) -> Text:
     """The champion's rule in words."""
-    rule, _, learner = run.champion.partition(".")
-    name = policy_name(run.champion)
-    told = run.rules.get(run.champion)
     start: tuple[str | Strong, ...] = (Strong("Whom. "),)
     if run.champion == EVERYBODY:
         return (*start, "Everybody on the list.")
     if run.champion == NOBODY:
         return (*start, "Nobody on the list.")
-    champion = (term("champion", "champion"), f", {name}, ")
-    if told:
-        return (*start, "The ", *champion, f"says: {told}.")
-    by = policy_name(learner)
-    if rule == "weighted":
-        return (
-            *start,
-            "The ",
-            *champion,
-            "is a ",
-            term("weighted", "classifier"),
-            " trained on the effects that the ",
-            term("learner", "learner"),
-            f" {by} predicts: contact the customers that it picks.",
-        )
-    limit = ", the highest first, until the budget is spent" if rule == "budget" else ""
-    return (
-        *start,
-        "The ",
-        *champion,
-        "says: contact a customer if the ",
-        term("effect", "effect"),
-        " that the ",
-        term("learner", "learner"),
-        f" {by} predicts earns at least what the contact costs{limit}.",
-    )
+    kind, _, learner = run.champion.partition(".")
+    rule, name = rule_of(run.champion) or Rule, policy_name(run.champion)
+    called = term(kind, name) if kind in KEYS else name
+    says = run.rules.get(run.champion) or rule.advice.format(learner=policy_name(learner))
+    return (*start, "The ", term("champion", "champion"), ", ", called, f", says: {says}.")
 
 
 def what_to_do(run: Run) -> Text:

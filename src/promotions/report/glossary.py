@@ -1,5 +1,6 @@
 """What the words mean, for those who are no statisticians."""
 
+from promotions.policies import POLICIES
 from promotions.report.blocks import Definition, Term
 
 GLOSSARY = tuple(
@@ -62,22 +63,7 @@ GLOSSARY = tuple(
             "The rule that was chosen. It is chosen on one part of the customers and judged on another, so that its "
             "number is not the luck of having been picked.",
         ),
-        (
-            "threshold",
-            "Threshold rule",
-            "Contact a customer if the predicted effect earns at least what the contact costs. Its name is followed by "
-            "the learner that predicts, as in Threshold · X-learner.",
-        ),
-        (
-            "weighted",
-            "Weighted rule",
-            "A classifier that learns directly whom to contact, where a mistake counts as much as it costs.",
-        ),
-        (
-            "tree",
-            "Tree",
-            "A rule of a few questions, such as “paid less than 100?”, that fits into one sentence.",
-        ),
+        *((name, family.rule.title, family.rule.meaning) for name, family in POLICIES.items()),
         (
             "learner",
             "Learner",

@@ -6,7 +6,9 @@ import pandas as pd
 
 from promotions.base.formatting import SPACE, chance, number, percent, plain
 from promotions.base.names import ENSEMBLE
-from promotions.report.blocks import Block, Code, Column, Figure, Heading, Paragraph, Row, Section, Table, Text
+from promotions.plots.style import readable_name
+from promotions.policies import POLICIES
+from promotions.report.blocks import Block, Code, Column, Figure, Heading, Paragraph, Row, Section, Table, Term, Text
 from promotions.report.glossary import term
 from promotions.report.run import EVERYBODY, NOBODY, Run
 from promotions.report.words import Estimate, counted, policy_name
@@ -79,11 +81,7 @@ def table(run: Run) -> Table:
     )
     note: Text = (
         "Names: ",
-        term("threshold", "threshold"),
-        ", ",
-        term("weighted", "weighted"),
-        ", ",
-        term("tree", "tree"),
+        *rule_names(run),
         "; behind the dot the ",
         term("learner", "learner"),
         ". Estimates: ",
@@ -95,6 +93,13 @@ def table(run: Run) -> Table:
     if run.estimated:
         note = (*note, " Of those, the intervals of ips and snips take the estimated propensities for the truth.")
     return Table("policies", f"Profit of each rule, per {PER:,} customers", columns, rows, note)
+
+
+def rule_names(run: Run) -> list[str | Term]:
+    """The rules of the table, each explained in the glossary, parted by commas."""
+    kinds = {name.partition(".")[0] for name in run.policies}
+    names = [term(name, readable_name(name).lower()) for name in POLICIES if name in kinds]
+    return [part for name in names for part in (", ", name)][1:]
 
 
 def how_many_pay(run: Run) -> Text:

@@ -22,7 +22,7 @@ PARAMETERS = (
     *("seed", "data.source", "costs.cost_per_treatment", "costs.revenue_per_response", "costs.charged"),
     *("checks.alpha", "checks.on_srm", "checks.on_post_treatment"),
     *("split.shares", "split.salt", "split.folds", "split.segments", "evaluate.protocol", "evaluate.replicates"),
-    *("ensemble.method", "policy.tree", "policy.groups", "policy.budget", "stability.trials", "stability.ratios"),
+    *("ensemble.method", "stability.trials", "stability.ratios"),
 )
 OF_ESTIMATES = ("data.table.propensity", "data.table.overlap")
 OF_DISCOUNTS = (
@@ -191,6 +191,9 @@ def parameters(run: Run) -> Table:
     learners = run.param("learners")
     if isinstance(learners, Mapping):
         rows.append(Row(((Code("learners"),), (Code(", ".join(map(str, learners))),))))
+    policies = run.param("policy")
+    if isinstance(policies, Mapping):
+        rows += [Row(((Code(f"policy.{name}"),), (Code(value_text(value)),))) for name, value in policies.items()]
     columns = (Column("Parameter", numeric=False), Column("Value", numeric=False))
     note: Text = ("All of them, each with what it does: ", Code("params.yaml"), ".")
     return Table("parameters", "Parameters that mattered", columns, rows, note)

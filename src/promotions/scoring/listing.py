@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from promotions.base.errors import InputError
 from promotions.base.splitting import hash_uniform
 from promotions.base.validation import require_number
-from promotions.policies.budget import TIES, Budget, spend
+from promotions.policies.budget import TIES, spend
+from promotions.policies.rule import Budget
 
 Floats = NDArray[np.float64]
 

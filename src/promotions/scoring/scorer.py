@@ -20,9 +20,8 @@ from promotions.learners.fitted import Effect, load_effect
 from promotions.learners.forest import HonestCausalForest
 from promotions.nuisances import OutcomeModels
 from promotions.policies import Audience, Rule
-from promotions.policies.budget import Budget
 from promotions.policies.files import load_rule
-from promotions.policies.rules import Budgeted, Threshold
+from promotions.policies.rule import Budget
 
 Floats = NDArray[np.float64]
 # The folder of the learners among the models.
@@ -35,8 +34,8 @@ class Scorer:
 
     rule: whom to treat, a customer at a time.  budget: how far down the list, where the champion keeps to one.
     economics: the constants that it was made for.  learner: whose effect is told: the rule's own, if it goes by one.
-    effects: formulas by learner; ``mixture`` makes one of several.  forest: gives the intervals, if the learner has
-    any.  outcomes: μ₀ and μ₁, where they are needed.
+    effects: formulas by learner; ``mixture`` makes one of several, if it is asked.  forest: gives the intervals, if the
+    learner has any.  outcomes: μ₀ and μ₁, where they are needed.
     """
 
     encoder: Encoder
@@ -53,17 +52,18 @@ class Scorer:
     def load(cls, models: Path, champion: str, learner: str) -> "Scorer":
         """From what the stages left in ``models``.
 
-        champion: name of a policy.  learner: whose effect is told, where the policy goes by nobody's.
+        champion: name of a policy.  learner: whose effect is told, where the policy does not go by one learner's.
         Raises InputError if something is missing, changed, or has no formula (a learner of another package's class).
         """
         encoder = Encoder.from_json(_read(models / "encoder.json"))
         stored, economics = load_rule(models / "policy", champion)
-        rule, budget = stored, Budget()
-        if isinstance(stored, Budgeted):
-            rule, budget = Threshold(stored.learner), stored.budget
-        learner = rule.learner or learner
-        mixture = Ensemble.load(models / ENSEMBLE) if learner == ENSEMBLE else None
-        effects = {name: _effect(models, name) for name in (mixture.used if mixture else [learner])}
+        rule, budget = stored.unlimited, stored.limit
+        if len(rule.learners) == 1:
+            (learner,) = rule.learners
+        asked = dict.fromkeys([*rule.learners, learner])
+        mixture = Ensemble.load(models / ENSEMBLE) if ENSEMBLE in asked else None
+        needed = dict.fromkeys([*(name for name in asked if name != ENSEMBLE), *(mixture.used if mixture else [])])
+        effects = {name: _effect(models, name) for name in needed}
         forest = models / LEARNERS / learner / FOREST
         return cls(
             encoder,
@@ -93,16 +93,18 @@ class Scorer:
         """
         features = self.encoder.transform(customers)
         effects = {name: effect.predict(features) for name, effect in self.effects.items()}
-        # Without a learner that has a weight the mixture is a constant, of which length the features tell.
-        cate = self.mixture.predict({**effects, "": features[:, 0]}) if self.mixture else effects[self.learner]
+        if self.mixture:
+            # Without a learner that has a weight the mixture is a constant, of which length the features tell.
+            effects[ENSEMBLE] = self.mixture.predict({**effects, "": features[:, 0]})
+        cate = effects[self.learner]
         ids, economics = customers["customer_id"].to_numpy(object), self.economics.of_customers(customers)
         told = {"customer_id": ids, "cate": cate}
         if self.forest is not None:
             told["cate_low"], told["cate_high"] = self.forest.predict_interval(features)
         outcomes = np.zeros((len(customers), 2)) if self.outcomes is None else self.outcomes.predict(features)
         audience = Audience(ids, customers, features, outcomes, economics)
-        treat = self.rule.decide(audience, {self.learner: cate})
-        codes, words = self.rule.reasons(audience, {self.learner: cate}, treat)
+        treat = self.rule.decide(audience, effects)
+        codes, words = self.rule.reasons(audience, effects, treat)
         told["expected_profit"] = audience.gain(cate)
         told["treat"] = treat.astype(np.int8)
         return pd.DataFrame(told | {"reason": np.asarray(words, dtype=object)[codes]}), audience.charge

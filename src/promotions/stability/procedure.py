@@ -13,11 +13,9 @@ from promotions.boosting.settings import Boosting
 from promotions.economics import CHARGED
 from promotions.learners import Learner, count_fits, make_learner
 from promotions.learners.ensemble import METHODS
-from promotions.policies.weighted import WeightedClassifier
+from promotions.policies import CONSTANTS, POLICIES, GainFamily, read_families
 
 KEYS = ("trials", "customers", "ratios", "train_share", "folds", "learners")
-RULES = ("threshold", "weighted")
-CONSTANTS = ("treat_all", "treat_none")
 MOST_RATIOS = 10
 
 
@@ -26,7 +24,8 @@ class Procedure:
     """What each trial repeats.
 
     ratios: C/R by the name that they are reported under.  learners: by name, one that makes an unfitted learner of a
-    seed.  ensemble: how the learners are mixed; None without a mixture.  charged: when a contact is paid for.
+    seed.  ensemble: how the learners are mixed; None without a mixture.  families: the rules by name, of those that
+    params.yaml asks for the ones that can be learned at many costs at once.  charged: when a contact is paid for.
     customers: at most so many take part in a trial; None: all.  max_levels: see ``fit_encoder``.
     """
 
@@ -34,7 +33,7 @@ class Procedure:
     learners: Mapping[str, Callable[[int], Learner]]
     ensemble: str | None
     nuisance: Boosting
-    weighted: WeightedClassifier
+    families: Mapping[str, GainFamily]
     charged: str
     customers: int | None
     train_share: float
@@ -49,7 +48,7 @@ class Procedure:
         *,
         ensemble: Mapping[str, Any],
         nuisance: Mapping[str, Any],
-        weighted: Mapping[str, Any],
+        policies: Mapping[str, Any],
         charged: str,
         max_levels: int,
     ) -> "Procedure":
@@ -67,7 +66,7 @@ class Procedure:
             learners=makers,
             ensemble=ensemble["method"] if mixed else None,
             nuisance=Boosting.from_params(nuisance, "nuisance"),
-            weighted=WeightedClassifier.from_params(weighted, seed=0, threads=1),
+            families=_repeatable(policies),
             charged=require_choice(charged, CHARGED, "costs.charged"),
             customers=None if most is None else require_whole(most, "stability.customers", 1000),
             train_share=require_share(stability["train_share"], "stability.train_share", below_one=True),
@@ -83,13 +82,14 @@ class Procedure:
     @property
     def policies(self) -> list[str]:
         """Names of what is compared at each ratio."""
-        return [*CONSTANTS, *(f"{rule}.{name}" for name in self.effects for rule in RULES)]
+        return [*CONSTANTS, *(f"{family}.{name}" for name in self.effects for family in self.families)]
 
     @property
     def steps(self) -> int:
         """How often a trial reports progress."""
         fits = 2 * self.folds + sum(count_fits(make(0), self.folds) for make in self.learners.values())
-        return fits + self.folds * len(self.effects) * len(self.ratios)
+        rules = len(self.effects) * len(self.ratios)
+        return fits + sum(family.steps(rules, self.folds) for family in self.families.values())
 
 
 def read_ratios(listed: object) -> dict[str, float]:
@@ -115,6 +115,17 @@ def read_ratios(listed: object) -> dict[str, float]:
             raise InputError(f"stability.ratios: {value!r} stands there twice; list each ratio once")
         ratios[label] = ratio
     return dict(sorted(ratios.items(), key=lambda item: item[1]))
+
+
+def _repeatable(policies: Mapping[str, Any]) -> dict[str, GainFamily]:
+    families = read_families(policies)
+    repeatable = {name: family for name, family in families.items() if isinstance(family, GainFamily)}
+    if not repeatable:
+        candidates = (name for name, family in POLICIES.items() if issubclass(family, GainFamily))
+        raise InputError(
+            f"policy: stability repeats the rules {', '.join(candidates)}, of which params.yaml lists none; add one"
+        )
+    return repeatable
 
 
 def _chosen(asked: object, learners: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from promotions.economics import Economics
 from promotions.learners import Training, cross_fit
 from promotions.learners.ensemble import stack
 from promotions.nuisances import cross_fit_outcomes
-from promotions.policies.threshold import threshold
+from promotions.policies import CONSTANTS, GainTraining
 from promotions.scores import make_scores
 from promotions.stability.draws import Draw, draw_trial
 from promotions.stability.procedure import Procedure
@@ -92,8 +92,9 @@ def run_trial(
     train, outside = _training(subjects, procedure, draw, of_distinct[copies], targets, seed, threads, progress)
     of_train, of_new = _effects(procedure, train, targets, seed, threads, progress)
 
-    # What the classifiers learn from, learner by learner within a ratio. Copies of a customer, alike in all that a
-    # classifier sees, are one row with the sum of their gains.
+    # What rules learn from and decide by, learner by learner within a ratio. Copies of a customer, alike in all that a
+    # rule sees, are one row with the sum of their gains.
+    at_ratios = subjects.economics(new, procedure)
     gains = np.column_stack(
         [
             np.add.reduceat(economics.expected_gain(cate, train.mu1), first)
@@ -101,8 +102,19 @@ def run_trial(
             for cate in of_train.values()
         ]
     )
-    weighted = replace(procedure.weighted, seed=_number(seed, "weighted"), threads=threads)
-    by_classifier = iter(weighted.decide_each(of_distinct, gains, draw.fold[first], targets, progress).T)
+    new_gains = np.column_stack(
+        [economics.expected_gain(cate, outside[:, 1]) for economics in at_ratios for cate in of_new.values()]
+    )
+    decided = [
+        family.decide_each(
+            GainTraining(of_distinct, gains, draw.fold[first], _number(seed, name), threads, progress),
+            targets,
+            new_gains,
+        ).T
+        for name, family in procedure.families.items()
+    ]
+    # Family within learner within ratio.
+    by_ratio = np.stack(decided, axis=1).reshape(len(at_ratios), -1, len(new))
     scores = make_scores(
         subjects.outcome[new], subjects.treatment[new], subjects.propensity[new], outside[:, 0], outside[:, 1]
     )
@@ -110,12 +122,10 @@ def run_trial(
     if subjects.truth is not None:
         outcomes["true"] = subjects.truth[new]
     tables = []
-    for (label, ratio), economics in zip(procedure.ratios.items(), subjects.economics(new, procedure), strict=True):
-        treat = [np.ones(len(new), dtype=bool), np.zeros(len(new), dtype=bool)]
-        for cate in of_new.values():
-            treat += [threshold(economics.expected_gain(cate, outside[:, 1])), next(by_classifier)]
+    constant = np.array([[rule.treat] for rule in CONSTANTS.values()]).repeat(len(new), axis=1)
+    for (label, ratio), economics, by_rule in zip(procedure.ratios.items(), at_ratios, by_ratio, strict=True):
         table = pd.DataFrame({"ratio": label, "value": ratio, "policy": procedure.policies})
-        earned = _profits(np.stack(treat), draw.count, outcomes, economics)
+        earned = _profits(np.concatenate([constant, by_rule]), draw.count, outcomes, economics)
         tables.append(table.join(earned).assign(tested=int(draw.count.sum())))
     return pd.concat(tables, ignore_index=True)
 

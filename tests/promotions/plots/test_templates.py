@@ -103,9 +103,11 @@ def test_rules_have_the_colours_of_the_figures() -> None:
     template = read("policies_interval")
     assert next(c["sort"] for c in channels(template, "color") if "field" in c) == ["same_for_everybody", *RULE_ORDER]
     hues = next(each["expr"] for each in template["params"] if each["name"] == "hues")
-    pairs = list(zip(("treat_none", *RULE_ORDER), (FAINT, *RULE_PALETTE), strict=True))
+    pairs = list(zip(("treat_none", *RULE_ORDER), (FAINT, *RULE_PALETTE[: len(RULE_ORDER)]), strict=True))
     assert re.findall(r"'(\w+)'\) < 0 \? '' : ',(#\w+)'", hues) == pairs
     assert re.findall(r"'(\w+)'\) < 0 \? ',(#\w+)' : ''", hues) == pairs
+    # For a rule that is not listed, once the listed ones have theirs.
+    assert re.findall(r"\+ ',(#\w+)', 1\)", hues) == list(RULE_PALETTE[len(RULE_ORDER) :])
 
 
 def test_references_are_called_as_in_the_figures() -> None:

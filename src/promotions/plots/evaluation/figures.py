@@ -10,14 +10,15 @@ import pandas as pd
 
 from promotions.base.formatting import decimals, number, percentage, plain, short_percent
 from promotions.plots.style import (
+    CONSTANT,
     FAINT,
     INK,
     REFERENCES,
-    RULE_ORDER,
     RULE_PALETTE,
     colours,
     new_figure,
     readable_name,
+    rule_colours,
     styled,
     zero_line,
 )
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RATIO_LABEL = "C/R: cost per contact as a share of the revenue per response"
-CONSTANT = "same for everybody"
 
 
 @styled
@@ -236,11 +236,12 @@ def policy_values(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     subtitle = "Profit of each policy on customers that nothing was fitted to, with 95% intervals"
     figure = new_figure(title, subtitle, simulated=simulated, height=1.2 + 0.255 * len(rows))
     axes = figure.subplots()
-    hues = _rule_colours(rows)
+    rules = _rules(rows)
+    hues = rule_colours(rules)
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)
     if champion.any():
         axes.axhspan(told - 0.5, told + 0.5, color="#F1EEE6", zorder=0)
-    for rule, members in rows.assign(rule=_rules(rows)).groupby("rule", sort=False):
+    for rule, members in rows.assign(rule=rules).groupby("rule", sort=False):
         reach = np.abs(members[["ci_low", "ci_high"]].sub(members["profit"], axis=0).to_numpy().T)
         axes.errorbar(
             members["profit"], members.index, xerr=reach, fmt="o", markersize=5, elinewidth=1.6,
@@ -363,10 +364,3 @@ def _policy_name(policy: str) -> str:
 def _rules(rows: pd.DataFrame) -> pd.Series:
     """The rule of each policy; a policy without a learner, such as treat_all, is a constant one."""
     return rows["rule"].where(rows["policy"].str.contains(".", regex=False), CONSTANT).astype(str)
-
-
-def _rule_colours(rows: pd.DataFrame) -> dict[str, str]:
-    rules = _rules(rows)
-    names = [*RULE_ORDER, *sorted(set(rules) - {*RULE_ORDER, CONSTANT})]
-    hues = {rule: RULE_PALETTE[i % len(RULE_PALETTE)] for i, rule in enumerate(names)}
-    return hues | ({CONSTANT: FAINT} if (rules == CONSTANT).any() else {})
