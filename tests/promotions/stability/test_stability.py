@@ -12,6 +12,7 @@ from promotions.base.errors import InputError
 from promotions.stability import Procedure, Subjects, draw_trial, metrics, read_ratios, run_trial, summarise
 
 SMALL = {"trees": 12, "leaves": 4, "learning_rate": 0.2, "min_leaf": 20, "feature_share": 1, "row_share": 1, "l2": 1}
+POLICIES = {"threshold": {}, "weighted": SMALL | {"leaves": [3, 6], "trees": 8}}
 LEARNERS = {"s_learner": {"model": SMALL}, "dr_learner": {"effect": SMALL}, "double_ml": {"winsorize": 3}}
 STABILITY = {
     "trials": 2, "customers": None, "ratios": ["1/4", 0.1], "train_share": 0.6, "folds": 3, "learners": "all",
@@ -24,7 +25,7 @@ def procedure(charged="on_treatment", method="stacking", sections=LEARNERS, **st
         sections,
         ensemble={"method": method},
         nuisance=SMALL,
-        weighted=SMALL | {"leaves": [3, 6], "trees": 8},
+        policies=POLICIES,
         charged=charged,
         max_levels=5,
     )
