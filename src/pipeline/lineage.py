@@ -86,14 +86,15 @@ class Lineage:
             raise InputError("a run has written to dvc.lock meanwhile; wait for its end, and start again")
 
     def _reason(self, path: str, *, inputs: bool) -> str | None:
-        writers = [stage for stage in self.stages if path in stage.writes]
+        # The stages that wrote it, and under which name: its own, or that of a folder that holds it.
+        writers = [(stage, out) for stage in self.stages for out in stage.writes if path == out or _holds(out, path)]
         if not Path(path).exists():
             return "it is not there"
         if not writers:
             return "dvc.lock records no run that wrote it"
-        same = [stage for stage in writers if not self._change(path, stage.writes[path], large=sys.maxsize)]
+        same = [stage for stage, out in writers if not self._change(out, stage.writes[out], large=sys.maxsize)]
         if not same:
-            return f"it is not what `{writers[0].name}` wrote in its last run by DVC"
+            return f"it is not what `{writers[0][0].name}` wrote in its last run by DVC"
         return self._reason_of_any(same, inputs=inputs)
 
     def _reason_of_any(self, stages: Iterable[Stage], *, inputs: bool) -> str | None:
@@ -218,9 +219,13 @@ def _by_path(entries: Iterable[Content]) -> dict[str, Content]:
     return {str(entry["path"]): entry for entry in entries}
 
 
+def _holds(folder: str, path: str) -> bool:
+    return path.startswith(f"{folder}/")
+
+
 def _nested(path: str, out: str) -> bool:
     """Whether one of the two is a folder that holds the other."""
-    return out.startswith(f"{path}/") or path.startswith(f"{out}/")
+    return _holds(path, out) or _holds(out, path)
 
 
 def _change(path: Path, recorded: Content, large: int) -> str | None:

@@ -254,3 +254,12 @@ def test_each_pipeline_has_a_record_of_its_own():
     put("discounts/dvc.lock", "no: [lock")
     with pytest.raises(InputError, match=r"discounts/dvc\.lock cannot be read .*git checkout discounts/dvc\.lock"):
         Lineage.read()
+
+
+def test_a_file_in_a_folder_that_a_stage_wrote_is_of_that_stage():
+    put("data/prepared/roles.json", "{}")
+    put("data/prepared/customers.csv", "1")
+    record("prepare", ["raw"], ["data/prepared"])
+    assert outdated("data/prepared/roles.json") is None
+    put("data/prepared/customers.csv", "2")
+    assert outdated("data/prepared/roles.json") == "it is not what `prepare` wrote in its last run by DVC"
