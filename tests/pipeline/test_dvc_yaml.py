@@ -31,6 +31,8 @@ def imported_modules(script: Path) -> set[str]:
         if file in found:
             continue
         found.add(file)
+        if "iter_modules(__path__)" in file.read_text():
+            waiting += file.parent.glob("*.py")
         for node in ast.walk(ast.parse(file.read_text())):
             names: list[str] = []
             if isinstance(node, ast.Import):

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,18 +13,14 @@ from numpy.typing import NDArray
 from promotions.base.names import ENSEMBLE
 from promotions.base.parallel import run_side_by_side
 from promotions.base.registry import make
-from promotions.learners.causal_forest import CausalForest
 from promotions.learners.data import Training
-from promotions.learners.double_ml import DoubleML
-from promotions.learners.dr_learner import DRLearner
-from promotions.learners.meta import SLearner, TLearner, XLearner
-from promotions.learners.r_learner import RLearner
-from promotions.learners.transformed_outcome import TransformedOutcome
-from promotions.learners.uplift_forest import UpliftForest
 
 
 class Learner(Protocol):
     """Estimates the conditional average treatment effect τ(x) = E[Y(1) − Y(0) | x].
+
+    Its class says in ``entry`` what params.yaml calls it. It is made from the keys of its entry of params.yaml, a seed,
+    and, if it takes one, ``key``: what its errors call the entry.
 
     One may also say ``cross_fits_itself = True``. After ``fit`` it then has ``out_of_fold_``, (n,): the effect of each
     training customer from what has not seen that customer's outcome, such as the trees that were grown without it.
@@ -41,18 +39,19 @@ class Learner(Protocol):
         ...
 
 
-# The classes that an entry of params.yaml may name. One is made from its entry, a seed, and the entry's key for errors.
-LEARNERS: dict[str, Callable[..., Learner]] = {
-    "s_learner": SLearner,
-    "t_learner": TLearner,
-    "x_learner": XLearner,
-    "dr_learner": DRLearner,
-    "r_learner": RLearner,
-    "double_ml": DoubleML,
-    "causal_forest": CausalForest,
-    "transformed_outcome": TransformedOutcome,
-    "uplift_forest": UpliftForest,
-}
+def _learners() -> dict[str, Callable[..., Learner]]:
+    """The classes of this folder's modules that say what an entry of params.yaml calls them, in ``entry``."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    return {
+        vars(each)["entry"]: each
+        for module in modules
+        for each in vars(module).values()
+        if isinstance(each, type) and "entry" in vars(each) and each.__module__ == module.__name__
+    }
+
+
+# A new learner is a module here and an entry of params.yaml: nothing lists it a second time.
+LEARNERS = _learners()
 # What stands beside learners in folders, tables or figures.
 TAKEN = (ENSEMBLE, "nuisance", "policy", "customer_id", "oracle", "random", "treat_all", "treat_none")
 

@@ -16,6 +16,8 @@ FOREST = "forest"
 class CausalForest:
     """See ``HonestCausalForest``. Effects out of fold are those of the groups that left a customer's cluster out."""
 
+    entry = "causal_forest"
+
     cross_fits_itself = True
 
     effect_: TreeSum

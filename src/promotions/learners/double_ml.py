@@ -36,6 +36,8 @@ class DoubleML(EffectLearner):
     of the far tail of, say, spending, and would otherwise take its largest effects from there.
     """
 
+    entry = "double_ml"
+
     def __init__(self, winsorize: float, backend: str = SHARED, *, seed: int, key: str = "learners.double_ml") -> None:
         number = require_number(winsorize, f"{key}.winsorize", 0, low_open=True, noun="number of standard deviations")
         self.winsorize = float(number)

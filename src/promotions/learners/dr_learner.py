@@ -20,6 +20,8 @@ def dr_effect(train: Training, effect: Boosting, seed: int) -> TreeSum:
 class DRLearner(EffectLearner):
     """See ``dr_effect``."""
 
+    entry = "dr_learner"
+
     def __init__(
         self, effect: Mapping[str, Any], backend: str = SHARED, *, seed: int, key: str = "learners.dr_learner"
     ) -> None:

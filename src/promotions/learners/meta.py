@@ -81,6 +81,8 @@ def fit_arms(train: Training, model: Boosting, seed: int) -> tuple[Any, Any]:
 class SLearner(EffectLearner):
     """One model of the outcome with treatment as a feature, see ``s_effect``."""
 
+    entry = "s_learner"
+
     def __init__(
         self, model: Mapping[str, Any], backend: str = SHARED, *, seed: int, key: str = "learners.s_learner"
     ) -> None:
@@ -96,6 +98,8 @@ class SLearner(EffectLearner):
 
 class TLearner(EffectLearner):
     """An outcome model an arm, see ``t_effect``. With ``model: shared`` nothing is fitted."""
+
+    entry = "t_learner"
 
     def __init__(
         self, model: Mapping[str, Any] | str, backend: str = SHARED, *, seed: int, key: str = "learners.t_learner"
@@ -118,6 +122,8 @@ class XLearner(EffectLearner):
     it is not the same for all, it is learned (``treated_share``) with the settings of the learner's own outcome models,
     else of its effects.
     """
+
+    entry = "x_learner"
 
     def __init__(
         self,

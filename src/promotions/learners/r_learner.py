@@ -20,6 +20,8 @@ def r_effect(train: Training, effect: Boosting, seed: int) -> TreeSum:
 class RLearner(EffectLearner):
     """See ``r_effect``."""
 
+    entry = "r_learner"
+
     def __init__(
         self, effect: Mapping[str, Any], backend: str = SHARED, *, seed: int, key: str = "learners.r_learner"
     ) -> None:

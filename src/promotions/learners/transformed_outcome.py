@@ -12,6 +12,8 @@ from promotions.learners.fitted import Part, TreeSum
 class TransformedOutcome(EffectLearner):
     """One LightGBM regression; the simplest learner and the noisiest, for comparison."""
 
+    entry = "transformed_outcome"
+
     def __init__(self, effect: Mapping[str, Any], *, seed: int, key: str = "learners.transformed_outcome") -> None:
         self.effect = Boosting.from_params(effect, f"{key}.effect")
         self.seed = seed

@@ -27,6 +27,8 @@ class UpliftForest(EffectLearner):
     its trees become a LightGBM model, which predicts the same, sooner, and is saved as text.
     """
 
+    entry = "uplift_forest"
+
     def __init__(
         self,
         trees: int,
