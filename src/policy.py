@@ -37,7 +37,7 @@ from promotions.policies.weighted import WeightedClassifier
 def main() -> None:
     """Every rule for every learner, and the two constants; in each round from customers of earlier segments."""
     economics = Economics.from_params(stage.section("costs"))
-    stage.section("policy", known=("weighted", "tree", "groups", "budget"))
+    stage.section("policy", expected=("weighted", "tree", "groups", "budget"))
     direct = DirectRules.from_params(stage.section("policy", "tree"), stage.section("policy", "groups"))
     seed = int(stage.generator("policy").integers(2**31))
     weighted = WeightedClassifier.from_params(stage.section("policy", "weighted"), seed, stage.threads())
