@@ -20,7 +20,7 @@ from promotions.nuisances import OutcomeModels
 
 
 def main(learner: str) -> None:
-    """Effects of all customers in each round: a training customer's from learners fitted to the other folds."""
+    """Effects of all customers in each round: a training customer's come from learners fitted to other folds."""
     settings, seed = stage.params("learners", learner), int(stage.generator("cate", learner).integers(2**31))
     customers, features = read_features()
     ids, clusters = customers["customer_id"], codes_of_clusters(customers)

@@ -18,7 +18,7 @@ NAME_WIDTH = 22
 
 
 class Stage(NamedTuple):
-    """A row of a pipeline file. Paths are relative to the project's folder; ``${…}`` stands in them as written."""
+    """A row of a pipeline file. Paths are relative to the project's folder; ``${…}`` in them stays as written."""
 
     file: str
     name: str
@@ -28,7 +28,7 @@ class Stage(NamedTuple):
 
     @property
     def label(self) -> str:
-        """``cate@ × 9`` for a stage that is there nine times, else its name."""
+        """``cate@ × 9`` for a stage with nine copies, else its name."""
         return f"{self.name}@ × {self.copies}" if self.copies else self.name
 
 
@@ -86,39 +86,39 @@ def copies(entry: Mapping[str, Any], params: Mapping[str, Any]) -> int:
 
 
 def resolved(value: Any, params: Mapping[str, Any]) -> Any:
-    """What ``${a.b}`` says in params.yaml; anything else as it is."""
+    """The value of ``${a.b}`` in params.yaml; anything else unchanged."""
     if isinstance(value, str) and value.startswith("${"):
-        found: Any = params
+        entry: Any = params
         for key in value[2:-1].split("."):
-            found = found[key]
-        return found
+            entry = entry[key]
+        return entry
     return value
 
 
 def needed_stages(stages: list[Stage]) -> dict[Stage, set[Stage]]:
-    """The stages that each waits for directly: whose output it reads, unless another of them already waits for that."""
+    """The stages that each waits for directly: it reads their output, and no other of them waits for them already."""
     direct = {stage: writers(stage, stages) for stage in stages}
     every: dict[Stage, set[Stage]] = {}
 
     def before(stage: Stage) -> set[Stage]:
         if stage not in every:
-            every[stage] = direct[stage].union(*(before(other) for other in direct[stage]))
+            every[stage] = direct[stage].union(*map(before, direct[stage]))
         return every[stage]
 
     return {
-        stage: {other for other in found if not any(other in before(third) for third in found - {other})}
-        for stage, found in direct.items()
+        stage: {one for one in needed if not any(one in before(another) for another in needed - {one})}
+        for stage, needed in direct.items()
     }
 
 
 def writers(reader: Stage, stages: Iterable[Stage]) -> set[Stage]:
-    """The stages that write what ``reader`` depends on. A path that one of them names outright is that one's alone."""
-    found: set[Stage] = set()
+    """The stages that write what ``reader`` depends on. A path that a stage names outright is that stage's alone."""
+    writing: set[Stage] = set()
     others = [stage for stage in stages if stage != reader]
     for dep in reader.deps:
         exact = {stage for stage in others if dep in stage.outs}
-        found |= exact or {stage for stage in others if any(overlap(dep, out) for out in stage.outs)}
-    return found
+        writing |= exact or {stage for stage in others if any(overlap(dep, out) for out in stage.outs)}
+    return writing
 
 
 def overlap(dep: str, out: str) -> bool:
@@ -129,12 +129,12 @@ def overlap(dep: str, out: str) -> bool:
 
 
 def layers(waits: Mapping[Stage, set[Stage]]) -> dict[Stage, int]:
-    """How many stages, one after the other, come at least before each, itself counted."""
+    """The number of stages in the longest chain that ends in each stage."""
     depth: dict[Stage, int] = {}
 
     def of(stage: Stage) -> int:
         if stage not in depth:
-            depth[stage] = 1 + max((of(other) for other in waits[stage]), default=0)
+            depth[stage] = 1 + max(map(of, waits[stage]), default=0)
         return depth[stage]
 
     for stage in waits:
@@ -148,9 +148,9 @@ def drawing(stages: list[Stage], waits: Mapping[Stage, set[Stage]], layer: Mappi
     for stage in sorted(stages, key=layer.__getitem__):
         number = "" if layer[stage] == last else str(layer[stage])
         names = [
-            other.name + "@" * bool(other.copies) if other.file == stage.file else f"{other.file}:{other.name}"
-            for other in waits
-            if other in waits[stage]
+            needed.name + "@" * bool(needed.copies) if needed.file == stage.file else f"{needed.file}:{needed.name}"
+            for needed in waits
+            if needed in waits[stage]
         ]
         arrow = f"← {', '.join(names)}" if names else ""
         lines.append(f"{number:>4}  {stage.label:<{NAME_WIDTH}}{arrow}".rstrip())

@@ -22,7 +22,7 @@ from promotions.plots.style import png_bytes
 
 def main() -> None:
     """Every comparison beside the clean one, for the treated group and the treated region."""
-    params = stage.section("discount", "did", known=("group", "region", "curvatures", "least_customers"))
+    params = stage.section("discount", "did", expected=("group", "region", "curvatures", "least_customers"))
     curvatures = design.require_curvatures(params["curvatures"])
     least = design.require_least(params["least_customers"])
     roles, truth = stage.read_json("data/discount/roles.json"), stage.read_json("data/discount/truth.json")

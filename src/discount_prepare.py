@@ -22,7 +22,7 @@ from promotions.plots.style import png_bytes
 def main() -> None:
     """Four typed tables, and which of their columns are features."""
     source = require_choice(stage.params("discount", "source"), ("simulated", "files"), "discount.source")
-    checks = stage.section("discount", "checks", known=("alpha", "on_identity"))
+    checks = stage.section("discount", "checks", expected=("alpha", "on_identity"))
     label = stage.label(source, source == "simulated")
     truth, expected = {}, pd.DataFrame({"row": pd.Series(dtype="int64")})
     if source == "simulated":
@@ -81,7 +81,7 @@ def running_variable(source: str) -> str:
 
 def read_files() -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
     """By role, the tables that the user has and the names of their files."""
-    files = stage.section("discount", "files", known=("directory", *ROLES))
+    files = stage.section("discount", "files", expected=("directory", *ROLES))
     raw, names = {}, {}
     for role in ROLES:
         if files[role] is None:

@@ -16,7 +16,7 @@ from promotions.learners.ensemble import stack
 
 def main() -> None:
     """Weights come from training customers' out-of-fold effects; everybody gets the mixture."""
-    stage.section("ensemble", known=("method",))
+    stage.section("ensemble", expected=("method",))
     customers = stage.read_parquet("data/prepared/customers.parquet")
     ids, names = customers["customer_id"], stage.learners()
     clusters = codes_of_clusters(customers)

@@ -34,7 +34,7 @@ from promotions.scores import Scores
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The champion of each customer's segment: with a holdout one policy, nested the one chosen before its segment was seen.
+# The champion of each customer's segment: one policy with a holdout; nested, one chosen before the segment was seen.
 PROCEDURE = "procedure"
 
 
@@ -45,9 +45,9 @@ def main() -> None:
 
 
 def evaluate(drawing: Drawing) -> None:
-    """Everything, with somebody at hand who draws."""
+    """The whole stage; ``drawing`` draws its pictures."""
     constants = Economics.from_params(stage.section("costs"))
-    stage.section("evaluate", known=("replicates", "protocol"))
+    stage.section("evaluate", expected=("replicates", "protocol"))
     replicates = stage.whole_number("evaluate", "replicates", least=100)
     label = stage.label_of_roles()
     scored = stage.read_parquet("data/scores.parquet")
@@ -76,7 +76,7 @@ def evaluate(drawing: Drawing) -> None:
     oracle = {"oracle": customers.truth.effect} if customers.truth is not None else {}
     ranked = stage.each((cates | oracle).items(), "learners")
     learners = {name: learner_metrics(customers, cate) for name, cate in ranked}
-    # Of a rule that asks no learner, the mixture of all stands in.
+    # For a rule that uses no learner, the mixture of all is shown.
     shown = learner if (learner := champion.partition(".")[2]) in cates else ENSEMBLE
     summary = headline(champion, shown, procedure, len(treat), treat, customers.economics, customers.truth)
     tables = plot_tables(customers, values, champion, cates, shown, bootstrap, replicates)
@@ -100,7 +100,7 @@ def evaluate(drawing: Drawing) -> None:
 
 
 def reporting(scored: pd.DataFrame, frame: pd.DataFrame, constants: Economics) -> Reporting:
-    """The customers of final: ``scored`` their rows of the scores, ``frame`` of the prepared customers."""
+    """The customers of final: ``scored`` holds their scores, ``frame`` their prepared rows."""
     return Reporting(
         arms=Arms(*(frame[name].to_numpy() for name in ("outcome", "treatment", "propensity"))),
         scores=Scores.from_frame(scored),
@@ -123,9 +123,9 @@ def who_is_affected(customers: Reporting, cate: NDArray[np.float64], frame: pd.D
 
 
 def pictures_of_explanation(folder: str, frame: pd.DataFrame) -> "dict[str, Callable[[], Figure]]":
-    """What draws the pictures of an explanation that `explain` left in ``folder``, by name.
+    """Functions that draw the pictures of an explanation that `explain` wrote to ``folder``, by name.
 
-    frame: of final, among whom are those who were explained.
+    frame: the customers of final; the explained ones are among them.
     """
     explained, contributions = stage.read_json(f"{folder}/explain.json"), stage.read_parquet(f"{folder}/shown.parquet")
     customers = aligned(frame, contributions.pop("customer_id"), "data/prepared/customers.parquet")

@@ -31,9 +31,9 @@ from promotions.learners.fitted import Effect, load_effect
 def main() -> None:
     """The last round's models, on customers of final that they have not been trained on.
 
-    All learners at once: which one the champion asks depends on the costs, and its explanation then is there already.
+    All learners at once: which one the champion uses depends on the costs, and its explanation must be at hand.
     """
-    stage.section("explain", known=("customers", "features", "alike", "distilled"))
+    stage.section("explain", expected=("customers", "features", "alike", "distilled"))
     most, shown = (
         stage.whole_number("explain", "customers", least=100),
         stage.whole_number("explain", "features", least=1),
@@ -46,7 +46,7 @@ def main() -> None:
     split = read_split(customers["customer_id"])
     last = rounds_of(split)[-1]
     in_final = (split["part"] == "final").to_numpy()
-    # Of very many customers a sample that depends on nothing but their ids; those of final first.
+    # At most ``most`` customers: a sample that depends on their ids alone, customers of final first.
     draw = hash_uniform(customers["customer_id"], "explain")
     rows = np.flatnonzero(last.target)
     rows = np.sort(rows[np.lexsort((draw[rows], ~in_final[rows]))][:most])
@@ -64,33 +64,35 @@ def main() -> None:
     with stage.replacing_folder("data/explanations") as folder:
         for learner, effect in stage.each(effects.items(), "explained"):
             weights = mixed if learner == ENSEMBLE else {learner: 1.0}
-            known = [(name, weight, formulas[name]) for name, weight in weights.items() if weight and name in formulas]
-            found = explanation.explain(effect, matrix, final, known, model=size, seed=seed, threads=stage.threads())
-            contributions = explanation.by_feature(found.values, encoder.sources)
+            parts = [(name, weight, formulas[name]) for name, weight in weights.items() if weight and name in formulas]
+            explained = explanation.explain(
+                effect, matrix, final, parts, model=size, seed=seed, threads=stage.threads()
+            )
+            contributions = explanation.by_feature(explained.values, encoder.sources)
             together, groups = explanation.alike_together(contributions, frame, alike)
             table = explanation.most_telling(together, frame, meanings, shown, groups)
 
-            told: dict[str, Any] = {"learner": learner, "method": found.method, "fidelity": found.fidelity}
+            origin: dict[str, Any] = {"learner": learner, "method": explained.method, "fidelity": explained.fidelity}
             columns = ["together_with", "mean_absolute", "share", "direction", "at_low", "at_high"]
             document = {
                 **label,
-                **told,
-                "explained_exactly": ", ".join(found.exact) or "none",
+                **origin,
+                "explained_exactly": ", ".join(explained.exact) or "none",
                 "n_explained": len(frame),
-                "expected_effect": found.base,
+                "expected_effect": explained.base,
                 "features": table.set_index("feature")[columns].to_dict("index"),
             }
             for name, values in (("contributions", contributions), ("shown", together[list(table["feature"])])):
                 written = pd.concat([frame["customer_id"], values.astype(np.float32)], axis=1)
                 stage.write_parquet(f"{folder}/{learner}/{name}.parquet", written)
             stage.write_json(f"{folder}/{learner}/explain.json", document)
-            stage.write_csv(f"{folder}/{learner}/explain.csv", table.assign(**told, simulated=label["simulated"]))
+            stage.write_csv(f"{folder}/{learner}/explain.csv", table.assign(**origin, simulated=label["simulated"]))
     stage.say(f"effects of {', '.join(effects)}; {len(frame):,} customers")
 
 
 def read_formulas(effects: Mapping[str, NDArray[np.float64]], matrix: NDArray[np.float64]) -> dict[str, Effect]:
-    """The effects that were saved as formulas. Raises InputError where one does not give its effects, (n,)."""
-    found: dict[str, Effect] = {}
+    """The effects that were saved as formulas. Raises InputError if one does not give its effects, (n,)."""
+    formulas: dict[str, Effect] = {}
     for name, effect in effects.items():
         folder = Path("models", "learners", name)
         if name != ENSEMBLE and (folder / FILE).is_file():
@@ -98,8 +100,8 @@ def read_formulas(effects: Mapping[str, NDArray[np.float64]], matrix: NDArray[np
             # Effects are written with eight digits.
             if not np.allclose(formula.predict(matrix), effect, rtol=1e-7, atol=1e-6 * effect.std() + 1e-12):
                 raise InputError(f"{folder} does not give the effects of {name} in {EFFECTS}: run `dvc repro`")
-            found[name] = formula
-    return found
+            formulas[name] = formula
+    return formulas
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ FOLDER = Path("data/raw")
 
 
 class Download(NamedTuple):
-    """A public file: where it is, what it must contain, and which parameter names it."""
+    """A public file: its address, its checksum, its local name, and the parameter that names it."""
 
     url: str
     sha256: str
@@ -33,7 +33,7 @@ DOWNLOADS = {
 
 
 def main(source: str) -> None:
-    """Fetch once; a file that is there and right is left alone."""
+    """Fetch once; a file that is there and correct stays."""
     import pooch
     import requests
 

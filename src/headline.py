@@ -1,7 +1,7 @@
-"""Print the answer of the last run: what was found, what each policy earns, and where the rest is.
+"""Print the answer of the last run: the effect, what each policy earns, and where to read more.
 
-reads   metrics/experiment.json, metrics/headline.json, metrics/policies.json, metrics/rules.json, dvc.lock (nothing is
-        printed that is not of the present parameters, data and code)
+reads   metrics/experiment.json, metrics/headline.json, metrics/policies.json, metrics/rules.json, dvc.lock (only
+        what belongs to the present parameters, data and code is printed)
 writes  nothing
 """
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def four(value: float, *, sign: bool = False) -> str:
-    """Money with four decimals, the minus as a keyboard has it: the table is copied into other tables."""
+    """Money with four decimals and a keyboard's minus, as people copy the table into other tables."""
     return number(value, 4, sign=sign, minus=HYPHEN)
 
 
@@ -84,7 +84,7 @@ def effect_of(experiment: Mapping[str, Any]) -> list[str]:
 def verdict_of(headline: Mapping[str, Any], *, estimated: bool = False) -> str:
     """One sentence on the champion's lead over the better of treating everybody and treating nobody.
 
-    estimated: chances of treatment are, so that nothing is proven outright.
+    estimated: whether chances of treatment are estimated; then nothing is proven outright.
     """
     hedge = ", if nothing hidden decided on treatment" if estimated else ""
     if headline["champion"] in ("treat_all", "treat_none"):

@@ -1,4 +1,4 @@
-"""Read the experiment's source as it is.
+"""Read the experiment's source unchanged.
 
 reads   what data.<source> names: a file, a folder (the simulated source reads nothing)
 writes  data/ingested/<table>.parquet, data/truth/customers.parquet (without rows where the truth is unknown)
@@ -14,7 +14,7 @@ NO_TRUTH = pd.DataFrame({"customer_id": pd.Series(dtype=str), "mu0": 0.0, "tau":
 
 
 def main() -> None:
-    """Load raw tables from the source, piece by piece, and set the truth apart."""
+    """Load raw tables from the source, piece by piece, and write the truth to a file of its own."""
     name = stage.params("data", "source")
     pieces = get_source(name).load(stage.section("data", name), stage.generator("ingest"))
     with stage.replacing_folder("data/ingested") as folder:

@@ -34,14 +34,14 @@ def main() -> None:
     customers = replace(raw, frame=validate(raw.frame, propensity=not estimated))
     for note in customers.notes:
         stage.say(note)
-    found = estimate(customers) if estimated else examine(customers, checks, stage.generator("prepare"))
-    print(soundness_lines(found.table), flush=True)
-    if isinstance(found, Observed):
-        kept, chances, roles = found.customers, found.chances, {"propensity": "estimated"}
-        for note in found.notes:
+    findings = estimate(customers) if estimated else examine(customers, checks, stage.generator("prepare"))
+    print(soundness_lines(findings.table), flush=True)
+    if isinstance(findings, Observed):
+        kept, chances, roles = findings.customers, findings.chances, {"propensity": "estimated"}
+        for note in findings.notes:
             stage.say(note)
     else:
-        kept, roles = stop_or_drop(customers, found, checks), {}
+        kept, roles = stop_or_drop(customers, findings, checks), {}
         chances = kept.frame[["treatment", "propensity"]]
 
     stage.write_parquet("data/prepared/customers.parquet", kept.frame)
@@ -57,12 +57,12 @@ def main() -> None:
             **roles,
         },
     )
-    metrics = found.metrics | kept.counts | {"features_dropped": len(kept.dropped)}
+    metrics = findings.metrics | kept.counts | {"features_dropped": len(kept.dropped)}
     stage.write_json("metrics/experiment.json", {**stage.label(name, kept.simulated), **metrics})
-    stage.write_csv("plots/balance.csv", found.balance.assign(simulated=kept.simulated))
-    stage.write_csv("plots/soundness.csv", found.table.assign(simulated=kept.simulated))
+    stage.write_csv("plots/balance.csv", findings.balance.assign(simulated=kept.simulated))
+    stage.write_csv("plots/soundness.csv", findings.table.assign(simulated=kept.simulated))
     pictures = {
-        "balance": (weighted_balance if estimated else balance)(found.balance, simulated=kept.simulated),
+        "balance": (weighted_balance if estimated else balance)(findings.balance, simulated=kept.simulated),
         "overlap": overlap(chances, limit=kept.overlap, simulated=kept.simulated),
     }
     for picture, figure in pictures.items():
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def estimate(customers: Customers) -> Observed:
-    """Without a design: chances of treatment from the features."""
+    """What can be compared without a design: chances of treatment are estimated from the features."""
     levels = stage.whole_number("split", "max_levels", least=1)
     with stage.progress("chances of treatment", FITS, delay=5) as bar:
         return observe(customers, stage.generator("prepare"), levels, stage.threads(), bar.update)

@@ -1,9 +1,9 @@
 """Write the page for people: the decision, what it rests on, and how sure it is. It opens from disk, without a network.
 
 reads   metrics/{experiment,headline,policies,learners,rules}.json, data/prepared/roles.json, data/dictionary.csv,
-        plots/{soundness,profit_by_cost_ratio,profit_by_share,affected}.csv, plots/*.png; and as far as they are there:
-        metrics/{explain,stability,discount}.json, metrics/discount/*.json and their plots; dvc.lock (what is not of the
-        present parameters, data and code is not shown)
+        plots/{soundness,profit_by_cost_ratio,profit_by_share,affected}.csv, plots/*.png; and if they exist:
+        metrics/{explain,stability,discount}.json, metrics/discount/*.json and their plots; dvc.lock (only
+        what belongs to the present parameters, data and code is shown)
 writes  report/index.html
 """
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def existing(pattern: str, required: Iterable[str], optional: Iterable[str], lineage: Lineage) -> dict[str, Path]:
-    """Name → file, of the required ones and of those optional ones that are there; all of the present inputs."""
+    """Files by name: all required ones, and the optional ones that belong to the present inputs."""
     needed = {name: Path(pattern.format(name)) for name in required}
     lineage.require_current([path.as_posix() for path in needed.values()], "dvc repro report")
     others = {name: Path(pattern.format(name)) for name in optional}
@@ -67,7 +67,7 @@ def existing(pattern: str, required: Iterable[str], optional: Iterable[str], lin
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Of the content of params.yaml and of these files, under their names."""
+    """A hash of the names and the content of params.yaml and these files."""
     sums = {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in (stage.PARAMS, *paths)}
     return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -23,7 +23,7 @@ DIGITS_OF_DATA = 10
 
 def main() -> None:
     """Membership by a salted hash of the cluster; folds and segments likewise."""
-    stage.section("split", known=("shares", "salt", "folds", "max_levels", "segments"))
+    stage.section("split", expected=("shares", "salt", "folds", "max_levels", "segments"))
     protocol = require_choice(stage.params("evaluate", "protocol"), PROTOCOLS, "evaluate.protocol")
     shares, folds, salt = (
         stage.section("split", "shares"),

@@ -46,7 +46,7 @@ def main() -> None:
         revenue=frame["revenue"].to_numpy() if "revenue" in frame else 1.0,
         truth=read_means(frame["customer_id"]),
     )
-    # How many trials there are changes none of them.
+    # The number of trials changes none of them.
     alone = {name: value for name, value in sections["stability"].items() if name != "trials"}
     used = {name: sections["learners"][name] for name in procedure.learners}
     rules = {name: sections["policies"][name] for name in procedure.families}
@@ -58,7 +58,7 @@ def main() -> None:
             fingerprint([CUSTOMERS, TRUTH], settings),
             trials,
             run=lambda number: run_trial(subjects, procedure, (seed, number), stage.threads(), bar.update),
-            found=lambda _: bar.update(procedure.steps),
+            on_kept=lambda _: bar.update(procedure.steps),
         )
     table = summarise(tables)
     tested = int(tables[0]["tested"].iloc[0])

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-# Sources whose features stand there.
+# Sources whose features are made from purchases, as the dictionary describes them.
 OF_PURCHASES = ("simulated", "x5")
 
 
 def read_meanings(source: str) -> dict[str, tuple[str, str]]:
-    """Meaning and unit of each feature, if features are those of a log of purchases; else nobody has said."""
+    """Meaning and unit of each feature made from purchases; empty for a source whose features the dictionary lacks."""
     if source not in OF_PURCHASES:
         return {}
     table = pd.read_csv("data/dictionary.csv").astype(str)

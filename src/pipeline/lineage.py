@@ -1,7 +1,7 @@
-"""Does a file belong to the present inputs, and do files belong to one run? DVC's record of the last runs tells.
+"""Does a file belong to the present inputs, and do files belong to one run? DVC's record of the last runs says so.
 
 dvc.lock (one beside each dvc.yaml) holds, for each stage as it last ran, its parameters and the checksums of all that
-it read and wrote. DVC is not asked itself: importing it takes a second.
+it read and wrote. DVC itself is not imported: that takes a second.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ LOCKS = (Path("dvc.lock"), Path("discounts/dvc.lock"))
 IGNORE = Path(".dvcignore")
 # The C parser takes a tenth of the time; PyYAML lacks it where it was built without libyaml.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# Bytes. A larger input is held against its recorded size alone: reading it would take seconds.
+# Bytes. Of a larger input only the size is compared with the record: reading it would take seconds.
 LARGE = 2**26
 ABSENT = object()
 Content = Mapping[str, Any]
@@ -31,7 +31,7 @@ Content = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as it last ran. params: by file and dotted key.  reads, writes: what was recorded of each path."""
+    """A stage as it last ran. params: by file and dotted key.  reads, writes: the record of each path."""
 
     name: str
     params: Mapping[str, Mapping[str, Any]]
@@ -43,9 +43,9 @@ class Lineage:
     """The stages that dvc.lock records. Reasons are clauses, such as "seed is 8 and was 7 when `prepare` ran"."""
 
     def __init__(self, records: Mapping[str, bytes]) -> None:
-        """From the content of each dvc.lock, by its path; without any no run is recorded.
+        """records: the content of each dvc.lock, by its path; without any, no run is recorded.
 
-        Raises InputError if one is no lock.
+        Raises InputError if one is not a lock file.
         """
         self.stages = [stage for path, text in records.items() for stage in _stages_of(path, text)]
         self._records = dict(records)
@@ -55,13 +55,13 @@ class Lineage:
 
     @classmethod
     def read(cls) -> "Lineage":
-        """From those that are there."""
+        """The record of every dvc.lock that exists."""
         return cls(_records())
 
     def outdated(self, path: str) -> str | None:
         """Why ``path`` is not what its stage makes of the present parameters, data and code; None if it is.
 
-        Data larger than ``LARGE`` count as unchanged while their size is.
+        Data larger than ``LARGE`` count as unchanged while their size is unchanged.
         """
         return self._reason(path, inputs=True)
 
@@ -71,19 +71,19 @@ class Lineage:
             if not Path(path).is_file():
                 raise InputError(f"no file at {path!r}; an earlier stage writes it: run `{command}`")
             if reason := self.outdated(path):
-                raise InputError(f"{path} is not of the present parameters and data: {reason}; run `{command}`")
+                raise InputError(f"{path} does not match the present parameters and data: {reason}; run `{command}`")
 
     def require_one_run(self, paths: Iterable[str], command: str) -> None:
         """Raise InputError, naming ``command`` as the remedy, unless all were written by one run, which has ended.
 
-        Parameters, data and code may have changed since: models outlive them. To be called once the files were read; a
-        run that ended after ``read`` is noticed.
+        Parameters, data and code may have changed since then: models outlive them. Call this after reading the files:
+        it notices a run that ended after ``read``.
         """
         for path in paths:
             if reason := self._reason(path, inputs=False):
-                raise InputError(f"{path} is not of one run with what goes with it: {reason}; run `{command}`")
+                raise InputError(f"{path} and its companions are not from one run: {reason}; run `{command}`")
         if self._records != _records():
-            raise InputError("a run has written to dvc.lock meanwhile; wait for its end, and start again")
+            raise InputError("a run has written to dvc.lock meanwhile; wait until it ends, and start again")
 
     def _reason(self, path: str, *, inputs: bool) -> str | None:
         # The stages that wrote it, and under which name: its own, or that of a folder that holds it.
@@ -98,7 +98,7 @@ class Lineage:
         return self._reason_of_any(same, inputs=inputs)
 
     def _reason_of_any(self, stages: Iterable[Stage], *, inputs: bool) -> str | None:
-        """None if one of them is current: a stage that was renamed stays in dvc.lock under both names."""
+        """None if one of the stages is current: a renamed stage stays in dvc.lock under both names."""
         reasons = [self._reason_of(stage, inputs=inputs) for stage in stages]
         return None if None in reasons else reasons[0]
 
@@ -127,17 +127,17 @@ class Lineage:
             if not same:
                 yield f"`{writers[0].name}` has written {path} anew, and `{stage.name}` has not run since"
             return
-        # A folder that several stages write into, or a file in a folder that one stage writes. A stage without its
-        # parameters is none any more: that of a learner which was deleted.
+        # The path is a folder that several stages write into, or a file in a folder that one stage writes. A stage
+        # whose parameters are absent no longer counts: its learner was deleted.
         parts = [writer for writer in self.stages if any(_nested(path, out) for out in writer.writes)]
         for part in parts:
             if ABSENT not in [now for _, now, _ in self._params_now(part)] and (
                 reason := self._reason_of(part, inputs=inputs)
             ):
                 yield reason
-        # What stages wrote need not be there any more.
-        held = Path(path).exists() if parts else inputs
-        if held and (change := self._change(path, content, large=LARGE)):
+        # Files that stages wrote may be gone.
+        compared = Path(path).exists() if parts else inputs
+        if compared and (change := self._change(path, content, large=LARGE)):
             yield f"{path} {change} since `{stage.name}` ran"
 
     def _change(self, path: str, recorded: Content, *, large: int) -> str | None:
@@ -164,12 +164,12 @@ class Lineage:
 def first_difference(key: str, now: Any, then: Any) -> tuple[str, Any, Any] | None:
     """The first entry, with its dotted key, in which a parameter differs from its record.
 
-    A number that YAML 1.1 takes for text (``1e-3``) is a number to DVC, and the same.
+    YAML 1.1 reads ``1e-3`` as text, DVC as a number; the two count as equal.
     """
     if isinstance(now, Mapping) and isinstance(then, Mapping):
         names = dict.fromkeys((*now, *then))
         pairs = ((f"{key}.{name}", now.get(name, ABSENT), then.get(name, ABSENT)) for name in names)
-        return next((found for pair in pairs if (found := first_difference(*pair))), None)
+        return next((difference for pair in pairs if (difference := first_difference(*pair))), None)
     if isinstance(now, list) and isinstance(then, list):
         alike = len(now) == len(then) and not any(first_difference(key, *pair) for pair in zip(now, then, strict=True))
         return None if alike else (key, now, then)
@@ -193,7 +193,7 @@ def _short(value: Any) -> str:
 
 
 def content_of(path: str) -> Content:
-    """What DVC records of a file or folder: its path, checksum and size, and of a folder the number of its files."""
+    """What DVC records of a file or folder: its path, checksum and size; for a folder also its number of files."""
     files = _files(Path(path))
     content = {"path": path, "hash": "md5", "md5": _checksum(files), "size": _size(files)}
     return content if Path(path).is_file() else content | {"nfiles": len(files)}
@@ -212,7 +212,7 @@ def _stages_of(path: str, text: bytes) -> list[Stage]:
         ]
     except (yaml.YAMLError, AttributeError, KeyError, TypeError) as problem:
         why = " ".join(str(problem).split())
-        raise InputError(f"{path} cannot be read ({why}); `git checkout {path}` takes the committed one") from None
+        raise InputError(f"{path} cannot be read ({why}); `git checkout {path}` restores the committed one") from None
 
 
 def _by_path(entries: Iterable[Content]) -> dict[str, Content]:
@@ -231,7 +231,7 @@ def _nested(path: str, out: str) -> bool:
 def _change(path: Path, recorded: Content, large: int) -> str | None:
     """What has happened to a file or folder since it was recorded; None if nothing has."""
     if "md5" not in recorded:
-        # Outside the file system; DVC knows it by another sum.
+        # Outside the file system: DVC records another kind of checksum.
         return None
     if not path.exists():
         return "has been removed"
@@ -244,24 +244,24 @@ def _change(path: Path, recorded: Content, large: int) -> str | None:
 
 
 def _files(path: Path) -> dict[str, Path]:
-    """The files in a folder that .dvcignore does not name, by their relative paths; or the one file, by no name."""
+    """The files in a folder that .dvcignore does not name, by relative path; a single file has the name ""."""
     if path.is_file():
         return {"": path}
     lines = IGNORE.read_text().splitlines() if IGNORE.is_file() else []
     patterns = [line.strip().rstrip("/") for line in lines if line.strip() and not line.startswith("#")]
 
     def ignored(file: Path) -> bool:
-        # A pattern that begins with a slash is a path from the project's folder, another one a name.
+        # A pattern that begins with a slash is a path from the project's folder, any other a name.
         return any(fnmatch(f"/{file.as_posix()}" if each.startswith("/") else file.name, each) for each in patterns)
 
-    found = {}
+    files = {}
     for folder, folders, names in os.walk(path, followlinks=True):
         folders[:] = [name for name in folders if not ignored(Path(folder, name))]
         for name in names:
             file = Path(folder, name)
             if not ignored(file):
-                found[file.relative_to(path).as_posix()] = file
-    return found
+                files[file.relative_to(path).as_posix()] = file
+    return files
 
 
 def _size(files: Mapping[str, Path]) -> int:
@@ -269,7 +269,7 @@ def _size(files: Mapping[str, Path]) -> int:
 
 
 def _checksum(files: Mapping[str, Path]) -> str:
-    """MD5 of the file; or of the sorted list of a folder's files and theirs, as DVC writes it."""
+    """MD5 of the file; for a folder, of the sorted list of its files and their MD5s, as DVC writes it."""
     sums = {}
     for name, file in files.items():
         with file.open("rb") as content:

@@ -1,4 +1,4 @@
-"""Lists of customers: new ones as they come, scored ones as they go."""
+"""Lists of customers: new ones to read, scored ones to write."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -26,12 +26,12 @@ OUT_SUFFIXES = (".csv", ".parquet")
 
 
 def read_pieces(path: str, encoder: Encoder, identifier: str | None, date: str | None) -> Iterator[pd.DataFrame]:
-    """New customers, some at a time: of a folder in the layout of X5, or of a table.
+    """New customers, a piece at a time, from a folder in the layout of X5 or from a table.
 
-    identifier: the column of ids; None: as in training.  date: the campaign's, where purchases are aggregated.
+    identifier: the column of ids; None: as in training.  date: the day of the campaign, if purchases are aggregated.
     """
     roles = stage.read_json("data/prepared/roles.json")
-    source, own = roles["source"], [role for role in ("cost", "revenue") if role in roles["roles"]]
+    source, money = roles["source"], [role for role in ("cost", "revenue") if role in roles["roles"]]
     if Path(path).is_dir():
         if source not in OF_PURCHASES:
             raise InputError(f"{path}: a folder, but the champion learned from a table; expected a CSV or Parquet file")
@@ -47,8 +47,8 @@ def read_pieces(path: str, encoder: Encoder, identifier: str | None, date: str |
     header = new.header()
     if identifier is None:
         new = replace(new, identifier=_identifier(path, header, params.get("id", "customer_id")))
-    # What `prepare` wrote has the roles' own names.
-    named = {role: role if role in header else str(params.get(role, role)) for role in own}
+    # In a table that `prepare` wrote, columns have the names of their roles.
+    named = {role: role if role in header else str(params.get(role, role)) for role in money}
     yield from replace(new, own=named).pieces()
 
 
@@ -76,15 +76,18 @@ def _settings(source: str, date: str | None) -> Settings:
 
 
 def require_table(path: str) -> None:
-    """Raise InputError if what is to be written there is no table by its name, or its folder is not there."""
+    """Raise InputError unless ``path`` ends as a table does (``OUT_SUFFIXES``) and its folder exists."""
     if not path.lower().endswith(OUT_SUFFIXES):
-        raise InputError(f"--out: {path!r} is no table known by its name; expected one of {', '.join(OUT_SUFFIXES)}")
+        raise InputError(f"--out: {path!r} does not name a table; expected an ending {' or '.join(OUT_SUFFIXES)}")
     if not Path(path).resolve().parent.is_dir():
         raise InputError(f"--out: there is no folder {str(Path(path).parent)!r}; make it, or write elsewhere")
 
 
 def write(path: str, pieces: Iterable[pd.DataFrame]) -> int:
-    """Write scored customers, CSV or Parquet by the name's ending; in CSV no text is a formula: says how many were."""
+    """Write scored customers as CSV or Parquet, by the ending of ``path``; returns the number of ids changed.
+
+    In a CSV file, text that a spreadsheet would take for a formula is marked as text.
+    """
     marked = 0
     with stage.replacing(path) as temporary:
         writer: pq.ParquetWriter | pa_csv.CSVWriter | None = None

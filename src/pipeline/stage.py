@@ -41,7 +41,7 @@ PAGE = Path("report/index.html")
 def run(main: Callable[..., None], description: str | None) -> None:
     """Run a stage's ``main``, as `command` does.
 
-    The page goes first: it shows what stages wrote before, whether or not this one ends well. `report` writes it anew.
+    The page is removed first: it shows what stages wrote before, even if this one fails. `report` writes it anew.
     """
 
     @wraps(main)
@@ -59,7 +59,7 @@ def command(
 ) -> None:
     """Run ``main`` with its arguments from the command line.
 
-    options: adds them to the parser; without it each argument of ``main`` is one, by position.
+    options: adds options to the parser; without it, each argument of ``main`` is a positional one.
 
     A user's mistake (InputError) ends in one line on standard error and exit status 2. Linear algebra uses one thread:
     its sums would otherwise depend on how many there are. Fits run side by side on ``threads()`` of them.
@@ -71,7 +71,7 @@ def command(
         for argument in inspect.signature(main).parameters:
             parser.add_argument(argument)
     arguments = vars(parser.parse_args())
-    # econml, causalml and their dependencies announce their own future changes; none of it is the user's to act on.
+    # econml, causalml and their dependencies announce their own future changes; the user can act on none of them.
     warnings.simplefilter("ignore")
     try:
         with threadpool_limits(limits=1, user_api="blas"):
@@ -82,19 +82,19 @@ def command(
 
 
 def say(message: str) -> None:
-    """One line of what was done, prefixed with the stage's name."""
+    """Print one line about what was done, prefixed with the stage's name."""
     print(f"{Path(sys.argv[0]).stem}: {message}", flush=True)
 
 
 def at_terminal() -> bool:
-    """Does a person watch standard error? If not it holds errors alone: a progress bar there is noise in a log."""
+    """Whether a person watches standard error. If not, it holds errors alone: a progress bar is noise in a log."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 def progress(
     label: str, total: float | None = None, *, unit: str = "it", scale: bool = False, delay: float = 0
 ) -> "tqdm[Never]":
-    """A progress bar of ``total`` steps, to be used in a ``with``; where nobody watches it shows nothing.
+    """A progress bar of ``total`` steps, for use in a ``with``; it shows nothing if nobody watches.
 
     scale: write 1.2M for 1,200,000 units.  delay: seconds before the bar appears.
     """
@@ -115,9 +115,9 @@ def each(items: Collection[T], label: str) -> Iterator[T]:
 
 def threads() -> int:
     """Cores that this process may use; OMP_NUM_THREADS lowers it. Results do not depend on it."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
+    limit = os.environ.get("OMP_NUM_THREADS", "")
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(int(asked), available) if asked.isdecimal() and int(asked) else available
+    return min(int(limit), available) if limit.isdecimal() and int(limit) else available
 
 
 def params(*keys: str) -> Any:
@@ -130,31 +130,31 @@ def params(*keys: str) -> Any:
         raise InputError(f"{PARAMS} is not valid YAML: {' '.join(str(problem).split())}") from None
     for depth, key in enumerate(keys):
         if not isinstance(value, Mapping) or key not in value:
-            known = f"there is {', '.join(value)}" if isinstance(value, Mapping) else f"its section is {value!r}"
-            raise InputError(f"{PARAMS}: {'.'.join(keys[: depth + 1])} is missing; {known}")
+            present = f"there is {', '.join(value)}" if isinstance(value, Mapping) else f"its section is {value!r}"
+            raise InputError(f"{PARAMS}: {'.'.join(keys[: depth + 1])} is missing; {present}")
         value = value[key]
     return value
 
 
 @cache
 def _parsed(text: str) -> Any:
-    """A stage asks for many parameters; reading them anew would take longer than much of what it does with them."""
+    """Parsed once: a stage reads many parameters, and parsing each time would take longer than much of its work."""
     return yaml.safe_load(text)
 
 
 def generator(*names: str) -> np.random.Generator:
-    """The random stream of one purpose: of the seed in params.yaml and of ``names`` alone."""
+    """The random stream of one purpose. It depends on the seed in params.yaml and on ``names`` alone."""
     seed = whole_number("seed", least=0)
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
-def section(*keys: str, known: Iterable[str] = ()) -> Mapping[str, Any]:
-    """The section at ``keys`` in params.yaml; if ``known`` is given it must have exactly these keys."""
+def section(*keys: str, expected: Iterable[str] = ()) -> Mapping[str, Any]:
+    """The section at ``keys`` in params.yaml; if ``expected`` is given, it must have exactly these keys."""
     value = params(*keys)
     if not isinstance(value, Mapping):
         raise InputError(f"{'.'.join(keys)}: expected a section of keys and values, got {value!r}")
-    if known:
-        require_keys(value, known, ".".join(keys))
+    if expected:
+        require_keys(value, expected, ".".join(keys))
     return value
 
 
@@ -164,7 +164,7 @@ def whole_number(*keys: str, least: int) -> int:
 
 
 def learners() -> list[str]:
-    """The learners that params.yaml asks for, in its order."""
+    """The learners that params.yaml lists, in its order."""
     listed = section("learners")
     if not listed:
         raise InputError("learners: no learner is listed in params.yaml; at least one is needed")
@@ -190,7 +190,7 @@ def read_parquet(path: str) -> pd.DataFrame:
 
 
 def read_bytes(path: str) -> bytes:
-    """Whatever an earlier stage wrote."""
+    """The content of a file that an earlier stage wrote."""
     if not Path(path).is_file():
         raise InputError(f"no file at {path!r}; an earlier stage writes it: run `dvc repro`")
     return Path(path).read_bytes()
@@ -203,7 +203,7 @@ def read_json(path: str) -> Any:
 
 @contextmanager
 def replacing(path: str) -> Iterator[Path]:
-    """A temporary name beside ``path`` which takes its place only once the block has ended well."""
+    """A temporary name beside ``path``. Its file replaces ``path`` only if the block ends without an error."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
@@ -216,7 +216,7 @@ def replacing(path: str) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: str) -> Iterator[Path]:
-    """An empty folder beside ``path`` which takes its place only once the block has ended well."""
+    """An empty folder beside ``path``. It replaces ``path`` only if the block ends without an error."""
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     temporary.mkdir(parents=True)
@@ -229,7 +229,7 @@ def replacing_folder(path: str) -> Iterator[Path]:
 
 
 def write_pieces(folder: Path, pieces: Iterable[tuple[str, pd.DataFrame | pa.Table]]) -> dict[str, int]:
-    """Append each piece to the table of its name in ``folder``; the rows of each table. One piece is held at a time."""
+    """Append each piece to the table of its name in ``folder``, one at a time. Returns the rows of each table."""
     rows: dict[str, int] = {}
     with ExitStack() as files:
         writers: dict[str, pq.ParquetWriter] = {}
@@ -256,7 +256,7 @@ def write_csv(path: str, frame: pd.DataFrame) -> None:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Write a picture, or what stands in another file."""
+    """Write a picture, or a copy of another file."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 

@@ -52,25 +52,25 @@ def rounds_of(split: pd.DataFrame) -> list[Round]:
 
 
 def read_round(path: str, number: int, customer_id: "pd.Series[str]") -> pd.DataFrame:
-    """What round ``number`` left at ``path`` for these customers, in their order."""
+    """The rows that round ``number`` wrote to ``path`` for these customers, in their order."""
     table = stage.read_parquet(path)
     return aligned(table[table["round"] == number], customer_id, f"{path}, round {number},")
 
 
 def read_unseen(path: str, scored: pd.DataFrame) -> pd.DataFrame:
-    """Of the table at ``path`` the rows of the scored customers, each from the round that had not seen it.
+    """The rows of the scored customers in the table at ``path``, each from the round that has not seen the customer.
 
     scored: ``customer_id`` and ``segment``.
     """
     table = stage.read_parquet(path)
     rounds = scored["segment"].to_numpy()
-    found = [
+    pieces = [
         aligned(table[table["round"] == number], scored["customer_id"][rounds == number], path).set_index(
             np.flatnonzero(rounds == number)
         )
         for number in np.unique(rounds)
     ]
-    return pd.concat(found).sort_index()
+    return pd.concat(pieces).sort_index()
 
 
 def read_for(path: str, customer_id: "pd.Series[str]") -> pd.DataFrame:
@@ -80,13 +80,13 @@ def read_for(path: str, customer_id: "pd.Series[str]") -> pd.DataFrame:
 
 def aligned(table: pd.DataFrame, customer_id: "pd.Series[str]", name: str) -> pd.DataFrame:
     """The rows of ``table`` for these customers, in their order."""
-    # As a rule they stand in that order already.
+    # Usually they are in that order already.
     if table["customer_id"].array.equals(customer_id.array):
         return table.reset_index(drop=True)
     positions = pd.Index(table["customer_id"]).get_indexer(pd.Index(customer_id))
-    strangers = int((positions < 0).sum())
-    if strangers:
-        raise InputError(f"{name} lacks {strangers:,} of {len(customer_id):,} customers; run `dvc repro`")
+    absent = int((positions < 0).sum())
+    if absent:
+        raise InputError(f"{name} lacks {absent:,} of {len(customer_id):,} customers; run `dvc repro`")
     return table.iloc[positions].reset_index(drop=True)
 
 
@@ -102,5 +102,5 @@ def scores_with(customers: pd.DataFrame, mu: pd.DataFrame) -> Scores:
 
 
 def codes_of_clusters(customers: pd.DataFrame) -> NDArray[np.intp]:
-    """Cluster codes of these customers; each customer alone where there is no cluster column."""
+    """Cluster codes of these customers; without a cluster column, each customer is a cluster."""
     return cluster_codes(clusters_of(customers["customer_id"], customers.get("cluster_id")))

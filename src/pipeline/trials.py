@@ -1,4 +1,4 @@
-"""Trials that outlive an interruption: each is written once it is done, and found again if nothing has changed since.
+"""Trials that outlive an interruption: each is written once it is done, and used again if nothing has changed since.
 
 A trial is kept under a fingerprint of everything that determines it: data, parameters, seed, the library's code and the
 packages below it. One with another fingerprint is thrown away, so that trials of two kinds are never summarised
@@ -21,48 +21,48 @@ import pyarrow.parquet as pq
 from pipeline import stage
 
 PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "econml", "causalml")
-# What draws trials, or reads tables for them, determines none of their numbers.
-OTHER_CODE = ("promotions.plots", "promotions.stability.summary")
+# Code that draws or sums up trials determines none of their numbers.
+READING_CODE = ("promotions.plots", "promotions.stability.summary")
 KEY = b"fingerprint"
 
 
 def fingerprint(files: Iterable[str], settings: Mapping[str, Any]) -> str:
     """A hash of the files' content, the settings, the loaded code of the library, and the packages' versions."""
-    told = {
+    ingredients = {
         "files": {path: _hash_of(Path(path)) for path in files},
         "settings": settings,
         "code": {
             name: _hash_of(Path(module.__file__))
             for name, module in sorted(sys.modules.items())
-            if name.split(".")[0] == "promotions" and not name.startswith(OTHER_CODE) and module.__file__
+            if name.split(".")[0] == "promotions" and not name.startswith(READING_CODE) and module.__file__
         },
         "packages": {name: _version_of(name) for name in PACKAGES},
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=repr).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def collect(
-    folder: str, fingerprint: str, trials: int, run: Callable[[int], pd.DataFrame], found: Callable[[int], object]
+    folder: str, fingerprint: str, trials: int, run: Callable[[int], pd.DataFrame], on_kept: Callable[[int], object]
 ) -> list[pd.DataFrame]:
-    """Trials 0 … ``trials`` − 1: those of this fingerprint from ``folder``, the others by ``run``, and kept there.
+    """Trials 0 … ``trials`` − 1: those of this fingerprint from ``folder``; ``run`` makes the others, kept there.
 
-    found: called for each trial that is there already.  Trials beyond ``trials`` stay for another time.
+    on_kept: called for each trial that is there already.  Trials beyond ``trials`` stay in ``folder``.
     """
     for leftover in Path(folder).glob(".trial_*"):
         leftover.unlink()
     kept = {path.name for path in Path(folder).glob("trial_*.parquet") if _fingerprint_of(path) == fingerprint}
-    strangers = [path for path in Path(folder).glob("trial_*.parquet") if path.name not in kept]
-    for path in strangers:
+    outdated = [path for path in Path(folder).glob("trial_*.parquet") if path.name not in kept]
+    for path in outdated:
         path.unlink()
     paths = [Path(folder) / f"trial_{number:03d}.parquet" for number in range(trials)]
-    there = sum(path.name in kept for path in paths)
-    if strangers:
-        stage.say(f"{len(strangers)} trials of other data, parameters or code discarded")
-    if there:
-        stage.say(f"{there} of {trials} trials are there already")
+    reused = sum(path.name in kept for path in paths)
+    if outdated:
+        stage.say(f"{len(outdated)} trials of other data, parameters or code discarded")
+    if reused:
+        stage.say(f"{reused} of {trials} trials are there already")
     for number, path in enumerate(paths):
         if path.name in kept:
-            found(number)
+            on_kept(number)
         else:
             table = pa.Table.from_pandas(run(number), preserve_index=False)
             labelled = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: fingerprint})
@@ -72,7 +72,7 @@ def collect(
 
 
 def _fingerprint_of(path: Path) -> str | None:
-    """What a trial was kept under; None if the file is no trial."""
+    """What a trial was kept under; None if the file is not a trial."""
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from promotions.base.errors import InputError
 
 ROLES = ("customer_id", "treatment", "outcome", "propensity")
-# Of an outcome or an amount of money: its square, summed over millions of customers, is still a number.
+# The largest outcome or amount of money: its square, summed over millions of customers, is still a finite number.
 LARGEST = 1e12
 OPTIONAL_ROLES = ("cost", "revenue", "cluster_id")
 
@@ -22,7 +22,7 @@ class Customers:
     that was measured before treatment. simulated: whether the numbers were made up. dropped: columns that were left out
     of the features, with the reason. to_score: ``customer_id`` and features of customers outside the experiment; empty
     if there are none. counts: rows of the source by what became of them. notes: sentences about those that matter.
-    overlap: None if the propensities are the design's. Else they are still to be estimated, and only customers whose
+    overlap: None if the propensities are the design's. Else they are yet to be estimated, and only customers whose
     estimate lies in [overlap, 1 − overlap] can be compared (``promotions.soundness.observational``).
     """
 
@@ -49,9 +49,9 @@ def validate(frame: pd.DataFrame, *, propensity: bool = True) -> pd.DataFrame:
     """Check a customers frame against the contract and return it in its canonical form and order.
 
     Types: ``customer_id`` and ``cluster_id`` string, ``treatment`` int8, the other roles float64. Rows are sorted by
-    ``customer_id``, so that nothing downstream depends on the order in which a file happened to be written.
+    ``customer_id``, so that nothing downstream depends on the order of rows in a file.
 
-    propensity: False while it is still to be estimated; then no such column is needed.
+    propensity: False if it is yet to be estimated; then the column is not needed.
 
     Raises InputError naming the column, how many rows are wrong and the first of them.
     """

@@ -21,7 +21,7 @@ class Economics:
     """Money per customer.
 
     cost (C) is paid for a treated customer, or with ``charged="on_response"`` only if that customer responds (a coupon
-    that costs when it is redeemed). revenue (R) is earned per unit of outcome. Scalars, or one value a customer.
+    that costs money when it is redeemed). revenue (R) is earned per unit of outcome. Scalars, or one value a customer.
     """
 
     cost: float | NDArray[np.float64]
@@ -45,13 +45,13 @@ class Economics:
 
     def of_customers(self, frame: pd.DataFrame) -> "Economics":
         """With the columns ``cost`` and ``revenue`` of ``frame``, where it has them, instead of the constants."""
-        own = {name: frame[name].to_numpy(np.float64) for name in ("cost", "revenue") if name in frame.columns}
-        return replace(self, cost=own.get("cost", self.cost), revenue=own.get("revenue", self.revenue))
+        amounts = {name: frame[name].to_numpy(np.float64) for name in ("cost", "revenue") if name in frame.columns}
+        return replace(self, cost=amounts.get("cost", self.cost), revenue=amounts.get("revenue", self.revenue))
 
     def rows(self, chosen: NDArray[np.bool_]) -> "Economics":
-        """Those of some customers, where they differ between customers."""
-        own = {name: getattr(self, name) for name in ("cost", "revenue")}
-        return replace(self, **{name: value[chosen] if np.ndim(value) else value for name, value in own.items()})
+        """The cost and revenue of the customers in the mask ``chosen``, (n,)."""
+        amounts = {name: getattr(self, name) for name in ("cost", "revenue")}
+        return replace(self, **{name: value[chosen] if np.ndim(value) else value for name, value in amounts.items()})
 
     def at_ratio(self, ratio: float) -> "Economics":
         """With a cost of ``ratio`` times the revenue."""
@@ -78,7 +78,7 @@ class Economics:
     def expected_charge(self, treated_outcome: ArrayLike) -> NDArray[np.float64]:
         """What treating is expected to cost: C, or C·max(μ₁(x), 0) when charged on response, (n,).
 
-        Nobody responds less than never, though a model of a rare response may predict so.
+        A predicted response below 0 counts as 0: a model of a rare response may predict one.
 
         treated_outcome: (n,) μ₁(x).
         """

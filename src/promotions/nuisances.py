@@ -40,9 +40,9 @@ class OutcomeModels:
         return mean
 
     def unseen(self, fold: NDArray[np.int8], chosen: NDArray[np.bool_]) -> "OutcomeModels | None":
-        """Those that learned from nobody but ``chosen`` customers; None if there is none.
+        """The models that learned from ``chosen`` customers alone; None if there are none.
 
-        Of customers from whom one fold was taken out it is that fold's pair: it alone has not seen them.
+        If ``chosen`` leaves out one fold, that fold's pair remains: it alone has not seen the fold.
         """
         kept = [position for position, held in enumerate(self.folds) if chosen[fold != held].all()]
         if not kept:

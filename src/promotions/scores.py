@@ -1,4 +1,4 @@
-"""Scores of the outcome in each arm: what stands in for the two outcomes of which only one was seen."""
+"""Scores of the outcome in each arm: they stand in for the two outcomes, of which only one was observed."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Scores:
     ips     weight · Y              unbiased for E[Y(a) | x]: Horvitz & Thompson (1952)
     dr      μ_a(x) + weight · (Y − μ_a(x))   doubly robust: Robins, Rotnitzky & Zhao (1994); Athey & Wager (2021)
 
-    They are of the outcome, so profit for any cost and revenue is linear in them. With an estimated e, standard errors
+    They score the outcome, so profit for any cost and revenue is linear in them. With an estimated e, standard errors
     of means of ``dr`` hold, as the errors of e and of μ multiply; those of means of ``ips`` do not.
     """
 
@@ -29,7 +29,7 @@ class Scores:
         return np.asarray(self.dr[:, 1] - self.dr[:, 0])
 
     def rows(self, chosen: NDArray[np.bool_]) -> "Scores":
-        """Those of some customers."""
+        """The scores of the customers in the mask ``chosen``, (n,)."""
         return Scores(self.weight[chosen], self.ips[chosen], self.dr[chosen])
 
     def to_frame(self) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def make_scores(
 ) -> Scores:
     """Scores of customers whose μ₀(x), μ₁(x) come from models that have not seen them.
 
-    The propensity is used as it is, never clipped: the design's, or estimated by models that have not seen the customer
+    The propensity is used as is, never clipped: the design's, or estimated by models that have not seen the customer
     (``promotions.soundness.observational``). All arrays (n,).
     """
     arms = np.column_stack([1 - propensity, propensity])

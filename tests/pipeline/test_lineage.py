@@ -103,7 +103,9 @@ def test_results_in_between_need_not_be_there_for_what_was_made_of_them():
 def test_a_parameter_that_changed_is_named_with_both_values(changes, reason):
     set_params(**changes)
     assert outdated() == reason
-    with pytest.raises(InputError, match=r"metrics/answer\.json is not of the present parameters and data: .*run `x`"):
+    with pytest.raises(
+        InputError, match=r"metrics/answer\.json does not match the present parameters and data: .*run `x`"
+    ):
         Lineage.read().require_current(["metrics/answer.json"], "x")
 
 
@@ -131,7 +133,7 @@ def test_where_no_run_is_recorded_that_is_the_reason():
 @pytest.mark.parametrize("text", ["stages: [", "stages: 3", "<<<<<<< HEAD\nstages:", "stages: {fit: {deps: [3]}}"])
 def test_a_lock_that_is_none_is_said_in_one_line(text):
     put("dvc.lock", text)
-    with pytest.raises(InputError, match=r"^dvc\.lock cannot be read .* takes the committed one$"):
+    with pytest.raises(InputError, match=r"^dvc\.lock cannot be read .* restores the committed one$"):
         Lineage.read()
 
 
@@ -144,11 +146,15 @@ def test_one_run_stays_one_run_whatever_happens_to_its_inputs():
 
 def test_a_model_of_another_run_is_named():
     put("models/s/trees.txt", "other trees")
-    with pytest.raises(InputError, match=r"models/s is not of one run .*: it is not what `fit` wrote .*; run `x`"):
+    with pytest.raises(
+        InputError, match=r"models/s and its companions are not from one run: it is not what `fit` wrote .*; run `x`"
+    ):
         Lineage.read().require_one_run(["metrics/answer.json", "models/s"], "x")
     put("data/effects.csv", "other effects")
     fit()
-    with pytest.raises(InputError, match=r"metrics/answer\.json is not of one run .*`judge` has not run since"):
+    with pytest.raises(
+        InputError, match=r"metrics/answer\.json and its companions are not from one run: .*`judge` has not run since"
+    ):
         Lineage.read().require_one_run(["models/s", "metrics/answer.json"], "x")
 
 
@@ -156,7 +162,7 @@ def test_a_run_that_ends_while_files_are_read_is_noticed():
     before = Lineage.read()
     put("metrics/answer.json", '{"more": 1}')
     judge()
-    with pytest.raises(InputError, match=r"metrics/answer\.json is not of one run"):
+    with pytest.raises(InputError, match=r"metrics/answer\.json and its companions are not from one run"):
         before.require_one_run(["metrics/answer.json"], "x")
     with pytest.raises(InputError, match=r"a run has written to dvc\.lock meanwhile"):
         before.require_one_run(["models/s"], "x")

@@ -145,13 +145,13 @@ def test_an_answer_of_other_parameters_or_of_another_revision_is_refused(restore
     for stage in COSTS:
         assert restored.run("python", f"src/{stage}.py").returncode == 0
     assert "is not what `evaluate` wrote in its last run by DVC" in refused("src/headline.py")
-    assert "is not of one run with what goes with it" in refused(*score)
+    assert "and its companions are not from one run" in refused(*score)
     restored.dvc("repro", "evaluate")
     assert restored.run("python", "src/headline.py").returncode == 0
     # The metrics of the last commit beside the models of today.
     restored.run("git", "checkout", "-q", "--", "metrics")
-    assert "metrics/headline.json is not of the present parameters and data" in refused("src/headline.py")
-    assert "metrics/headline.json is not of one run with what goes with it" in refused(*score)
+    assert "metrics/headline.json does not match the present parameters and data" in refused("src/headline.py")
+    assert "metrics/headline.json and its companions are not from one run" in refused(*score)
     assert not (restored.folder / "out.csv").exists()
 
 

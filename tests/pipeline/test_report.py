@@ -87,8 +87,8 @@ def test_an_answer_that_is_not_of_the_last_run_gets_no_page_and_the_last_page_go
     done = run(tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
-        f"error: {name} is not of the present parameters and data: it is not what `evaluate` wrote in its last run by "
-        "DVC; run `dvc repro report`\n"
+        f"error: {name} does not match the present parameters and data: it is not what `evaluate` wrote in its last "
+        "run by DVC; run `dvc repro report`\n"
     )
     assert not (tmp_path / PAGE).exists()
 

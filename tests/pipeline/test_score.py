@@ -205,7 +205,7 @@ def test_bad_input_ends_in_one_line_and_leaves_the_last_list(shop: Project, case
 
 
 def test_where_it_cannot_write_it_says_so_before_it_works(shop: Project) -> None:
-    for out, message in (("list.xlsx", "no table known by its name"), ("nowhere/list.csv", "there is no folder")):
+    for out, message in (("list.xlsx", "does not name a table"), ("nowhere/list.csv", "there is no folder")):
         done = shop.run("python", "src/score.py", "mine.csv", "--out", out)
         assert done.returncode == 2
         assert message in done.stderr
@@ -262,7 +262,7 @@ def test_no_list_is_made_of_two_runs(shop: Project) -> None:
     for model in ("models/encoder.json", "models/policy/model.json", "models/s_learner/model.json"):
         whole = (shop.folder / model).read_text()
         (shop.folder / model).write_text(whole + "\n")
-        assert "is not of one run with what goes with it: it is not what `" in refused()
+        assert "and its companions are not from one run: it is not what `" in refused()
         (shop.folder / model).write_text(whole)
     # A model that the champion does not ask may be gone.
     shop.run("rm", "-r", "models/double_ml")

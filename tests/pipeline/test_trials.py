@@ -42,9 +42,9 @@ def run(number):
 
 def collect(count, fingerprint="one", run=run):
     """The trials, and the numbers of those that were run."""
-    done, found = [], []
-    tables = trials.collect("trials", fingerprint, count, lambda k: done.append(k) or run(k), found.append)
-    assert sorted(done + found) == list(range(count))
+    done, kept = [], []
+    tables = trials.collect("trials", fingerprint, count, lambda k: done.append(k) or run(k), kept.append)
+    assert sorted(done + kept) == list(range(count))
     return tables, done
 
 

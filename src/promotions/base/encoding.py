@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from promotions.base.errors import InputError
 
-# Infinite, or a placeholder: no feature of a customer is as large, and its square would leave the floats.
+# A larger number is infinite or a placeholder: no feature of a customer is as large, and its square would overflow.
 LARGEST = 1e30
 NUMBER, CATEGORY = "number", "category"
 
@@ -33,22 +33,22 @@ class Encoder:
 
     @property
     def sources(self) -> list[str]:
-        """The feature that each of the matrix's columns was made of."""
+        """The feature from which each of the matrix's columns was made."""
         return [feature["name"] for feature in self.features for _ in _columns_of(feature)]
 
     @property
     def facts(self) -> dict[str, tuple[str, str]]:
-        """What 1 and 0 say in each 0/1 column that was made here: in zip=Rural, zip is Rural and zip is not Rural."""
-        found: dict[str, tuple[str, str]] = {}
+        """What 1 and 0 mean in each 0/1 column made here: for ``zip=Rural`` "zip is Rural" and "zip is not Rural"."""
+        meanings: dict[str, tuple[str, str]] = {}
         for feature in self.features:
             name = feature["name"]
             if feature["kind"] == CATEGORY:
-                found |= {
+                meanings |= {
                     f"{name}={level}": (f"{name} is {level}", f"{name} is not {level}") for level in feature["levels"]
                 }
             elif feature["flag_missing"]:
-                found[f"{name}__missing"] = (f"{name} is unknown", f"{name} is known")
-        return found
+                meanings[f"{name}__missing"] = (f"{name} is unknown", f"{name} is known")
+        return meanings
 
     def transform(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """The matrix of ``frame``, (rows, len(columns)), without NaN. InputError if a feature is absent."""
@@ -93,9 +93,9 @@ def fit_encoder(frame: pd.DataFrame, features: list[str], max_levels: int = 20) 
         column = frame[name]
         if is_number(column):
             values = as_numbers(column)
-            known = values[~np.isnan(values)]
-            median = float(np.median(known)) if len(known) else 0.0
-            flag_missing = 0 < len(known) < len(values)
+            present = values[~np.isnan(values)]
+            median = float(np.median(present)) if len(present) else 0.0
+            flag_missing = 0 < len(present) < len(values)
             specifications.append({"name": name, "kind": NUMBER, "median": median, "flag_missing": flag_missing})
         else:
             counts = column.dropna().astype("string").value_counts()
@@ -119,7 +119,7 @@ def is_number(column: "pd.Series[Any]") -> bool:
 
 
 def as_numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
-    """A numeric, boolean or date column as float64; missing values, and those beyond all measure, are NaN."""
+    """A numeric, boolean or date column as float64; missing values, and those of ``LARGEST`` or more, are NaN."""
     if pd.api.types.is_datetime64_any_dtype(column):
         days = (column.dt.tz_localize(None) - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
         return days.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -1,29 +1,29 @@
 """Numbers as people read them: the one place that turns them into text, for the page, the figures and the terminal.
 
-Digits are meant, never left over: a number is written with as many as say something, no number with more than
-``MOST_DECIMALS`` decimals, and one that is smaller than the last digit shown is 0. There is no −0.
+A number is written with the digits that mean something, and with ``MOST_DECIMALS`` decimals at most. A number below
+the last digit shown is 0. There is no −0.
 """
 
 import math
 from collections.abc import Iterable
 
 MINUS, HYPHEN = "−", "-"
-# What is no number.
+# Stands for a value that is not finite.
 NONE = "–"
-# A number and its sign of per cent stay in one line.
+# Keeps a number and its per cent sign on one line.
 SPACE = "\N{NO-BREAK SPACE}"
-# Money and effects have no ninth decimal that means anything; what is smaller is left over from sums.
+# The ninth decimal of money or an effect means nothing; smaller numbers are left over from sums.
 MOST_DECIMALS = 9
-# From here on a double has no digit behind the point, and its last ones before it are made up.
+# From here on a double has no decimals, and its last digits before the point mean nothing.
 LARGEST = 1e15
-# A label that is smaller is written with a power of ten.
+# A smaller label is written with a power of ten.
 LEAST_IN_FULL = 1e-4
 
 
 def number(value: float, digits: int, *, sign: bool = False, minus: str = MINUS) -> str:
     """``value`` with ``digits`` decimals; a negative number of them rounds to tens, hundreds and so on.
 
-    sign: with a plus before what is more than 0 as it is shown.  minus: a terminal's tables keep the hyphen.
+    sign: put a plus before a number that is above 0 as shown.  minus: tables in a terminal use the hyphen.
     """
     value = float(value)
     if not math.isfinite(value):
@@ -38,24 +38,24 @@ def number(value: float, digits: int, *, sign: bool = False, minus: str = MINUS)
 
 
 def shows_something(text: str) -> bool:
-    """Is the number that was written another than 0?"""
+    """Whether the number in ``text`` is other than 0."""
     return any(digit in text for digit in "123456789")
 
 
 def is_nothing(value: float) -> bool:
-    """Is ``value`` 0 with as many decimals as any number is ever shown with?"""
+    """Whether ``value`` is 0 when it is shown with ``MOST_DECIMALS`` decimals."""
     return not shows_something(f"{value:.{MOST_DECIMALS}f}")
 
 
 def last_digit(size: float, significant: int) -> int:
     """Decimals that show ``size`` with so many significant digits; negative for tens, hundreds and so on.
 
-    0 for what is 0 within ``MOST_DECIMALS``, and never more than those.
+    0 for a size that is 0 within ``MOST_DECIMALS``, and never more than those.
     """
     size = abs(float(size))
     if not math.isfinite(size) or is_nothing(size):
         return 0
-    # Rounded before it is measured: 9.996 has as many digits before the point as 10.
+    # Rounded first: 9.996 rounds to 10, which has two digits before the point.
     exponent = int(f"{size:.{significant - 1}e}".partition("e")[2])
     return min(significant - 1 - exponent, MOST_DECIMALS)
 
@@ -74,7 +74,7 @@ def alike(values: Iterable[float], significant: int = 3, *, sign: bool = False) 
 
 
 def plain(value: float, significant: int = 3) -> str:
-    """A number of which no error is known, to so many significant digits; whole numbers of any size are kept whole."""
+    """A number without a known error, to so many significant digits; a whole number of any size stays whole."""
     value = float(value)
     if not math.isfinite(value):
         return NONE
@@ -85,7 +85,7 @@ def plain(value: float, significant: int = 3) -> str:
 
 
 def as_label(value: float, significant: int = 6, *, commas: bool = False) -> str:
-    """A number that names or bounds something, such as a year or the cut of a rule: none but 0 is written as 0.
+    """A number that names or bounds something, such as a year or the cut of a rule: only 0 is written as 0.
 
     Two of them have to stay apart, so one that is very small or large is written with a power of ten.  commas: with
     commas between thousands, which a year has not.
@@ -97,7 +97,7 @@ def as_label(value: float, significant: int = 6, *, commas: bool = False) -> str
 
 
 def percent(share: float) -> str:
-    """A share in whole per cent; what is neither nothing nor everything is never printed as one of them."""
+    """A share in whole per cent; a share that is neither 0 nor 1 is never printed as 0 % or 100 %."""
     return _whole_percent(share, f"{SPACE}%", "under ", "over ")
 
 
@@ -121,13 +121,13 @@ def percentage(share: float, digits: int = 0) -> str:
 
 
 def chance(probability: float) -> str:
-    """A probability found by resampling: 0 of a thousand resamples is not never."""
+    """A probability from resampling: 0 of a thousand resamples does not mean never."""
     if probability < 0.01:
         return f"under 1{SPACE}%"
     return f"over 99{SPACE}%" if probability > 0.99 else percent(probability)
 
 
 def p_text(p_value: float, significant: int = 2, *, least: float = 1e-300, space: str = " ") -> str:
-    """``p = 0.012``, or ``p < 1e-300`` for what is smaller than ``least``."""
-    told = f"<{space}{least:g}" if p_value < least else f"={space}{p_value:.{significant}g}"
-    return f"p{space}{told}"
+    """``p = 0.012``, or ``p < 1e-300`` for a p-value below ``least``."""
+    relation = f"<{space}{least:g}" if p_value < least else f"={space}{p_value:.{significant}g}"
+    return f"p{space}{relation}"

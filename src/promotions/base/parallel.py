@@ -12,10 +12,10 @@ def run_side_by_side(
 ) -> list[T]:
     """Results of ``tasks`` in their order; ``progress`` is called as each one ends.
 
-    workers: how many at a time, or who does them: a pool that may have other work too.
+    workers: how many tasks run at a time, or the pool that runs them, which may have other work too.
 
     A fit is one task on one thread. LightGBM's own threads meet after every histogram, which costs small data half of
-    the gain, and all of the time when another process wants a core; whole fits never wait for each other.
+    the gain, and all of the time when another process needs a core; whole fits never wait for each other.
     """
 
     def done(task: Callable[[], T]) -> T:

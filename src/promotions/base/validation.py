@@ -1,4 +1,4 @@
-"""Checks of parameters and arrays that read the same wherever they are made."""
+"""Checks of parameters and arrays, with the same messages everywhere."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -48,7 +48,7 @@ def require_number(
     high_open: bool = False,
     noun: str = "number",
 ) -> float:
-    """``value`` if it is a finite number from ``low`` to ``high``, without an end that is open; else InputError."""
+    """``value`` if it is a finite number from ``low`` to ``high``, open ends excluded; else InputError."""
     if high < math.inf:
         expected = f"a {noun} in {'(' if low_open else '['}{low:g}, {high:g}{')' if high_open else ']'}"
     else:

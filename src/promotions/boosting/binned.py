@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from promotions.boosting.settings import Boosting, lightgbm
 
-# What the bins depend on, and what a fit has to repeat so that LightGBM takes them as they are. Bins know no label, so
+# What the bins depend on; a fit has to repeat it, so that LightGBM accepts the bins. Bins are made without a label, so
 # no feature may be left out beforehand because some model's leaves would be too large for it.
 BINNING = {"force_col_wise": True, "verbose": -1, "n_jobs": 1, "deterministic": True, "feature_pre_filter": False}
 
@@ -17,14 +17,14 @@ class Binned:
     """A table of features, or rows of it, to fit LightGBM to.
 
     Bins are made of all rows of the table when the first model is fitted, and shared by every ``rows`` of it from then
-    on, whichever thread fits. They hold features alone, so rows that are held out of a fit tell it no outcome. A fit
+    on, whichever thread fits. They hold features alone, so rows held out of a fit reveal no outcome to it. A fit
     takes one thread: whole fits run side by side, and no result depends on how many there are.
     """
 
     def __init__(self, *columns: NDArray[Any], threads: int = 1) -> None:
         """columns: (n, p) tables and (n,) vectors, side by side in this order, without NaN.
 
-        threads: that look for bins, which are the same whatever their number.
+        threads: how many look for bins; their number does not change the bins.
         """
         self._table = _Table(columns, threads)
         self._chosen: NDArray[np.intp] | None = None
@@ -40,7 +40,7 @@ class Binned:
         return part
 
     def dataset(self, label: ArrayLike, weight: ArrayLike | None = None) -> Any:
-        """A lightgbm.Dataset of these rows with a label and weights of their own, (n,)."""
+        """A lightgbm.Dataset of these rows with this label and these weights, (n,)."""
         view = lightgbm().Dataset(None, reference=self._table.dataset(), params=BINNING)
         view.used_indices = np.arange(len(self)) if self._chosen is None else self._chosen
         view.construct()
@@ -61,7 +61,7 @@ class Binned:
 
 
 class _Table:
-    """Columns, and their bins once somebody has asked for them."""
+    """Columns, and their bins once ``dataset`` was called."""
 
     def __init__(self, columns: tuple[NDArray[Any], ...], threads: int) -> None:
         self.rows = len(columns[0])
@@ -72,7 +72,7 @@ class _Table:
         with self._lock:
             if self._dataset is None:
                 table = self._columns[0] if len(self._columns) == 1 else np.column_stack(self._columns)
-                # Views need a label to exist; each gets its own afterwards.
+                # A view can exist only if the table has a label; each view gets another one afterwards.
                 empty = np.zeros(self.rows)
                 self._dataset = lightgbm().Dataset(table, empty, params=self._parameters).construct()
                 self._columns = ()

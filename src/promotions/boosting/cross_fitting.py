@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 
 
 def folds_in(fold: NDArray[Any]) -> list[int]:
-    """The folds that have customers, ascending. Raises InputError if there are less than two."""
+    """The folds that have customers, ascending. Raises InputError if there are fewer than two."""
     folds = np.unique(fold)
     if len(folds) < 2:
         raise InputError(
@@ -34,7 +34,7 @@ def out_of_fold(
     threads: int = 1,
     progress: Callable[[], object] = lambda: None,
 ) -> Floats:
-    """What ``predict`` says of every customer, (n, …).
+    """The predictions of ``predict`` for every customer, (n, …).
 
     fold: (n,).  predict: gets who is held out, a mask (n,), fits to the others and returns a row for each held out.
     ``threads`` folds at a time; progress: called after each.

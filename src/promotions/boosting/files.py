@@ -1,6 +1,6 @@
 """Models as files that hold no code: ``model.json`` says what they are, LightGBM's own text files hold the trees.
 
-Loading parses text and runs nothing of it, unlike a pickle, which may do whatever its author likes.
+Loading parses text and runs none of it; a pickle may do whatever its author likes.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ def write_model(folder: Path, document: Mapping[str, Any], boosters: Mapping[str
     """
     digests = {}
     for name, booster in (boosters or {}).items():
-        # All trees: one that stopped early would otherwise leave those after its best iteration out.
+        # All trees: otherwise a booster that stopped early leaves out the trees after its best iteration.
         text = booster.model_to_string(num_iteration=-1).encode()
         (folder / name).write_bytes(text)
         digests[name] = hashlib.sha256(text).hexdigest()
@@ -31,7 +31,7 @@ def write_model(folder: Path, document: Mapping[str, Any], boosters: Mapping[str
 
 
 def read_model(folder: Path, kinds: Iterable[str], keys: Iterable[str] = ()) -> dict[str, Any]:
-    """model.json of ``folder``. Raises InputError if there is none, it is of no kind of ``kinds`` or lacks a key."""
+    """model.json of ``folder``. Raises InputError if it is missing, lacks a key or its kind is not in ``kinds``."""
     try:
         document = json.loads((folder / FILE).read_text())
     except OSError:
@@ -40,9 +40,9 @@ def read_model(folder: Path, kinds: Iterable[str], keys: Iterable[str] = ()) -> 
         raise broken(folder, f"not JSON ({problem})") from None
     if not isinstance(document, dict):
         raise broken(folder, f"a {type(document).__name__} where a mapping is expected")
-    kind, known = document.get("kind"), list(kinds)
-    if kind not in known:
-        raise broken(folder, f"of the kind {kind!r}, not {' or '.join(known)}")
+    kind, expected = document.get("kind"), list(kinds)
+    if kind not in expected:
+        raise broken(folder, f"of the kind {kind!r}, not {' or '.join(expected)}")
     missing = [key for key in keys if key not in document]
     if missing:
         raise broken(folder, f"without {missing[0]}")
@@ -50,7 +50,7 @@ def read_model(folder: Path, kinds: Iterable[str], keys: Iterable[str] = ()) -> 
 
 
 def read_boosters(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The boosters that ``write_model`` wrote, by file name. Raises InputError if one is missing or not as it was."""
+    """The boosters that ``write_model`` wrote, by file name. Raises InputError if one is missing or has changed."""
     digests = document.get("sha256")
     if not isinstance(digests, dict) or not digests:
         raise broken(folder, "without the files of its trees")
@@ -70,8 +70,8 @@ def broken(folder: Path, what: str) -> InputError:
 def _read_booster(folder: Path, name: str, digest: object) -> Any:
     """One booster.
 
-    LightGBM reads half a file without a word and ends the process at some others, so a file that is not byte for byte
-    the saved one never gets there.
+    LightGBM reads half a file without an error, and some broken files make it end the process. So it gets no file but
+    the saved one, byte for byte.
     """
     if Path(name).name != name:
         raise broken(folder, f"of trees in {name!r}, which is no file of that folder")

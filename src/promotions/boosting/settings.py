@@ -13,7 +13,7 @@ from promotions.base.validation import require_number, require_share, require_wh
 
 @dataclass(frozen=True)
 class Boosting:
-    """Gradient boosted trees. Names say what LightGBM's do: trees = n_estimators, leaves = num_leaves, and so on."""
+    """Gradient boosted trees. Each name is one of LightGBM's: trees = n_estimators, leaves = num_leaves, and so on."""
 
     trees: int = 150
     leaves: int = 8
@@ -28,12 +28,12 @@ class Boosting:
         """Read a section of params.yaml. Raises InputError naming an unknown key or a value out of range."""
         if not isinstance(params, Mapping):
             raise InputError(f"{key}: expected the keys {', '.join(f.name for f in fields(cls))}, got {params!r}")
-        known = {f.name: f for f in fields(cls)}
+        settings = {f.name: f for f in fields(cls)}
         numbers: dict[str, Any] = {}
         for name, value in params.items():
-            if name not in known:
-                raise InputError(f"{key}.{name} is unknown; the keys of {key} are {', '.join(known)}")
-            if known[name].type is int:
+            if name not in settings:
+                raise InputError(f"{key}.{name} is unknown; the keys of {key} are {', '.join(settings)}")
+            if settings[name].type is int:
                 numbers[name] = require_whole(value, f"{key}.{name}", 2 if name == "leaves" else 1, as_float=True)
             elif name.endswith("_share") or name == "learning_rate":
                 numbers[name] = float(require_share(value, f"{key}.{name}"))
@@ -64,7 +64,7 @@ class Boosting:
 
 
 def is_binary(outcome: ArrayLike) -> bool:
-    """Whether an outcome takes the values 0 and 1 alone."""
+    """Whether an outcome takes no values but 0 and 1."""
     return bool(np.isin(np.unique(np.asarray(outcome)), (0.0, 1.0)).all())
 
 
@@ -87,6 +87,6 @@ def make_classifier(params: Boosting, *, seed: int) -> Any:
 
 
 def predict(booster: Any, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a lightgbm.Booster says of each row of ``features``, (n,), on one thread."""
+    """A lightgbm.Booster's prediction for each row of ``features``, (n,), on one thread."""
     # LightGBM refuses a table without rows.
     return np.asarray(booster.predict(features, num_threads=1), dtype=np.float64) if len(features) else np.zeros(0)

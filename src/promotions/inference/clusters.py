@@ -26,7 +26,7 @@ def clustered_error(influence: NDArray[np.float64], clusters: NDArray[np.intp]) 
 
 
 def one_sided_p_value(value: float, error: float) -> float:
-    """P(N(0, 1) ≥ value/error): H₀ truth ≤ 0 against > 0. What is exactly 0, without error, is no evidence: 1."""
+    """P(N(0, 1) ≥ value/error): H₀ truth ≤ 0 against > 0. A value of exactly 0 without error is no evidence: 1."""
     if error > 0:
         return float(ndtr(-value / error))
     return 0.0 if value > 0 else 1.0
@@ -36,7 +36,7 @@ def sum_by_cluster(values: NDArray[np.float64], clusters: NDArray[np.intp]) -> N
     """Sum the rows of each cluster. values: (n,) or (n, k); returns (G,) or (G, k)."""
     groups = int(clusters.max()) + 1
     if groups == len(values) and np.bincount(clusters).max() == 1:
-        # Each alone: nothing to add, only to put into the order of the clusters.
+        # One row a cluster: nothing to add up, only to put into the order of the clusters.
         alone = np.empty(values.shape)
         alone[clusters] = values
         return alone
@@ -60,7 +60,7 @@ def bootstrap_sums(
     totals = sum_by_cluster(values, clusters)
     groups = len(totals)
     result = np.empty((replicates, values.shape[1]))
-    # Sample by sample, the counts stay near the processor; in one table of many, each count would be a walk to memory.
+    # One sample at a time, the counts stay in the processor's cache; counts of many samples in one table would not.
     weights = np.empty((min(replicates, max(1, int(2**24 // groups))), groups))
     for start in range(0, replicates, len(weights)):
         drawn = weights[: replicates - start]

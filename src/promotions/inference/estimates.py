@@ -1,4 +1,4 @@
-"""An estimated number with its interval: as metrics have it, as a test has it, and as a sum over customers."""
+"""An estimated number with its interval: for metrics files, for tests, and as a sum over customers."""
 
 from dataclasses import dataclass
 
@@ -20,13 +20,13 @@ class Estimate:
     ci_high: float
 
     def named(self, name: str) -> dict[str, float]:
-        """``{name, name_ci_low, name_ci_high}``, as metrics files have it."""
+        """``{name, name_ci_low, name_ci_high}``, as in metrics files."""
         return {name: self.value, f"{name}_ci_low": self.ci_low, f"{name}_ci_high": self.ci_high}
 
 
 @dataclass(frozen=True)
 class Linearised:
-    """An estimate that is the truth plus Σ_i ψ_i but for what vanishes faster than 1/√n. influence: (n,) ψ, E ψ = 0."""
+    """An estimate: the truth plus Σ_i ψ_i, up to terms that vanish faster than 1/√n. influence: (n,) ψ, E ψ = 0."""
 
     value: float
     influence: NDArray[np.float64]
@@ -41,7 +41,7 @@ class Linearised:
         return Estimate(self.value, self.value - Z_95 * error, self.value + Z_95 * error)
 
     def p_value(self, clusters: NDArray[np.intp]) -> float:
-        """One-sided: H₀ truth ≤ 0 against > 0. Near 1 for what is clearly below 0."""
+        """One-sided: H₀ truth ≤ 0 against > 0. Near 1 for an estimate clearly below 0."""
         return one_sided_p_value(self.value, self.error(clusters))
 
 

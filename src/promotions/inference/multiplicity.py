@@ -1,4 +1,4 @@
-"""p-values corrected for how many there are."""
+"""p-values corrected for their number."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Bands that cover all of several estimates at once, and p-values corrected for how many there are.
+"""Bands that cover all of several estimates at once, and p-values corrected for their number.
 
 Source: Chernozhukov, Chetverikov & Kato (2013), "Gaussian approximations and multiplier bootstrap for maxima of sums of
 high-dimensional random vectors".
@@ -18,11 +18,11 @@ LEVEL = 0.95
 REPLICATES = 1000
 # Signs drawn at a time: 64 MB as float64.
 BLOCK = 2**23
-# With more clusters their signed sums are normal, and are drawn as such.
+# With more clusters, signed sums are normal and are drawn from the normal distribution.
 MANY_CLUSTERS = 2**14
-# Of a variance: keeps the factor of a singular matrix (a policy that stands there twice) from hanging on rounding.
+# A share of each variance: keeps the factor of a singular matrix (one policy listed twice) independent of rounding.
 RIDGE = 1e-6
-# Of the largest estimate or error: what is left of an exact zero after adding up.
+# A share of the largest estimate or error: what adding up leaves of an exact zero.
 NEGLIGIBLE = 1e-12
 
 
@@ -42,7 +42,7 @@ class Bands:
     p_value: NDArray[np.float64]
 
     def to_frame(self) -> pd.DataFrame:
-        """``estimate, error, ci_low, ci_high, p_value_adjusted``, a row an estimate."""
+        """``estimate, error, ci_low, ci_high, p_value_adjusted``, one row an estimate."""
         return pd.DataFrame(
             {
                 "estimate": self.estimate,
@@ -69,12 +69,12 @@ def simultaneous_bands(
     All of the k intervals hold at once in 95 of 100 experiments, however the estimates depend on each other. Tight: c
     is 1.96 for one column or k copies of it, never less, and at most about Šidák's. ``one_sided`` takes the quantile of
     the signed maximum and gives lower bounds only. A lower bound lies above 0 exactly if the adjusted one-sided p-value
-    is at most 1 − level (there ``one_sided``; two-sided bounds ask for more).
+    is at most 1 − level (with ``one_sided``; two-sided bounds demand more).
 
     An estimate without variance has a band of width 0 and takes no part in the maximum; its p-value is 1 if it is not
-    above 0 and else the least there is, 1/(replicates + 1).
+    above 0, else the least possible, 1/(replicates + 1).
 
-    estimate: (k,).  influence: (n, k) with estimate = truth + Σ_i ψ_i, as of ``clustered_error``.  clusters: (n,)
+    estimate: (k,).  influence: (n, k) with estimate = truth + Σ_i ψ_i, as in ``clustered_error``.  clusters: (n,)
     codes, or None if the rows are clusters already. The result depends on the order of the clusters, not of the rows.
     """
     totals = influence if clusters is None else sum_by_cluster(influence, clusters)
@@ -91,7 +91,7 @@ def simultaneous_bands(
     p_value = np.where(estimate > NEGLIGIBLE * scale, 1 / (replicates + 1), 1.0)
     observed = estimate[varies] / error[varies]
     exceeded = (1 + (largest >= observed[:, None]).sum(axis=1)) / (replicates + 1)
-    # Nothing that is one among several is surer than alone; a sample of maxima may say so.
+    # A corrected p-value is never below that of the estimate alone; a finite sample of maxima may give less.
     p_value[varies] = np.maximum(exceeded, ndtr(-observed))
 
     maxima = np.sort(largest if one_sided else largest_absolute)
@@ -114,8 +114,8 @@ def multiplier_sums(
     weights (Davidson & Flachaire, 2008). They are symmetric, so like the normal intervals beside them the bands do not
     follow a skewness of the estimates.
 
-    Beyond ``MANY_CLUSTERS`` it does not matter which weights: their sums are normal. Those of normal weights are so
-    exactly, with covariance Σ_g ψ_g ψ_g', and are drawn from that law, for the price of one product of matrices.
+    Beyond ``MANY_CLUSTERS`` the kind of weights does not matter: their sums are normal. With normal weights they are
+    exactly normal, with covariance Σ_g ψ_g ψ_g', and are drawn from that law at the cost of one matrix product.
 
     totals: (G, k).  Returns (replicates, k). Memory is bounded by drawing ``block`` signs at a time, which changes no
     draw: every replicate takes whole words of 64 bits.

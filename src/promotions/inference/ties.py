@@ -21,12 +21,12 @@ class Ties:
         return np.asarray(((total[self.stop] - total[self.start]) / (self.stop - self.start))[self.group])
 
 
-# What ranks n customers: a number each, the highest first; or its ties, for who has found them already.
+# What ranks n customers: one number each, the highest first; or the ties of these numbers, if they are at hand.
 Priority: TypeAlias = "NDArray[np.float64] | Ties"
 
 
 def find_ties(priority: Priority) -> Ties:
-    """Group customers by priority. Ties are what they are."""
+    """Group customers by priority. ``Ties`` are returned unchanged."""
     if isinstance(priority, Ties):
         return priority
     _, ascending, counts = np.unique(priority, return_inverse=True, return_counts=True)
@@ -48,7 +48,7 @@ def gain_curve(effect: NDArray[np.float64], priority: Priority, shares: NDArray[
 
 @dataclass(frozen=True)
 class RankGroups:
-    """Parts of a ranking between ``edges``, shares 0 … 1 of the customers from the best down.
+    """Parts of a ranking between ``edges``: shares 0 … 1 of the customers, the best first.
 
     A tie that spans an edge belongs to both parts, in proportion. above: (n, edges) share of each customer that lies
     above each edge.
@@ -81,14 +81,14 @@ class RankGroups:
         The part between the quantiles a and b of the population has the mean θ = (L(b) − L(a))/(b − a) with
         L(q) = E[v · 1{among the first q}]. The sample's edge at q is itself an estimate: a customer above it pushes
         one who stands at the edge, with v ≈ m(q), out of the first share, so its influence on L(q) is v − m(q) and not
-        v (as of a Lorenz curve: Gastwirth, 1972). Without m the intervals are those of groups fixed in advance; the
+        v (as for a Lorenz curve: Gastwirth, 1972). Without m the intervals are those of groups fixed in advance; the
         difference grows with the heterogeneity. m is the slope of the gain curve about q.
 
         values: (n,).  Returns (parts,), (n, parts).
         """
         n = len(values)
-        # As far as the sample's edge strays, two standard deviations to either side: wider mixes ties that it does not
-        # reach, narrower adds noise. At an end of the ranking there is nothing to push.
+        # The sample's edge strays two standard deviations to either side. A larger width mixes in ties that it does not
+        # reach, a smaller one adds noise. At an end of the ranking there is nothing to push.
         width = 2 * np.sqrt(self.edges * (1 - self.edges) / n)
         width = np.minimum(width, np.minimum(self.edges, 1 - self.edges))
         ends = np.concatenate([self.edges - width, self.edges + width])

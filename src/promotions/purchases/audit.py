@@ -1,19 +1,19 @@
-"""What a retailer's files hold that does not count, and what must not be there: counted, said, or a reason to stop."""
+"""Rows of a retailer's files that are not used or must not be there: counted, reported, or a reason to stop."""
 
 from promotions.base.errors import InputError
 from promotions.purchases.raw import Connection, RawFile
 from promotions.purchases.settings import Settings
 
-# Reasons to stop that are no result.
+# Counts that are a reason to stop and no result.
 FATAL = {"undated": "transaction_datetime", "unnumbered": "transaction_id"}
 
 
 def audit(
     connection: Connection, clients: RawFile, products: RawFile, purchases: RawFile, settings: Settings
 ) -> tuple[dict[str, int], list[str]]:
-    """Counts of rows by what became of them, and sentences about those that are not as one would expect.
+    """Counts of rows by what became of them, and sentences about those that are unexpected.
 
-    Raises InputError, with file, column and rows, where the files do not belong together or nothing is left to count.
+    Raises InputError, with file, column and rows, if the files do not belong together or nothing is left to count.
     """
     counts = _counts(connection, "log_audit") | _counts(connection, "client_audit")
     rows, size = counts["purchase_rows"], counts.pop("client_rows")
@@ -63,7 +63,7 @@ def _counts(connection: Connection, view: str) -> dict[str, int]:
 
 
 def _stranger(connection: Connection) -> object:
-    """A client that the table of clients does not know."""
+    """A client of the log who is not in the table of clients."""
     unknown = "SELECT client_id FROM purchases ANTI JOIN numbered USING (client_id) LIMIT 1"
     return connection.execute(unknown).fetchall()[0][0]
 

@@ -47,9 +47,9 @@ PURCHASES = {
     "trn_sum_from_iss": AMOUNT,
     "trn_sum_from_red": AMOUNT,
 }
-# Groups of features, each a view in the file of that name in sql/; who has bought nothing has no row in them.
+# Groups of features, each a view in the file of that name in sql/. A customer without purchases has no row in them.
 GROUPS = ("card", "activity", "basket", "assortment", "points", "habits", "stores")
-# What is 0, not missing, for a customer who has not bought.
+# Features that are 0, not missing, for a customer without purchases.
 ZERO_WITHOUT_ORDERS = (
     "n_orders",
     *(f"{what}_last_{days}_days" for what in ("orders", "paid") for days in (7, 30, 90)),
@@ -81,7 +81,7 @@ def customer_features(
 ) -> Features:
     """One row a client of ``clients``, in the order of ``client_id``, with the features of data/dictionary.csv.
 
-    progress: told the share of the log that is read, 0 to 1, now and then.
+    progress: called now and then with the share of the log that is read, 0 to 1.
     Raises InputError naming file, column and rows for what cannot be read or does not fit together.
     """
     with _database(settings) as connection:
@@ -119,7 +119,7 @@ def _database(settings: Settings) -> Iterator[Connection]:
             )
         except duckdb.Error as problem:
             raise InputError(
-                f"{MEMORY_KEY}: {settings.memory!r} is no amount of memory such as 1GB ({problem})"
+                f"{MEMORY_KEY}: {settings.memory!r} is not an amount of memory such as 1GB ({problem})"
             ) from None
         try:
             connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
@@ -142,7 +142,7 @@ def _run(connection: Connection, name: str) -> None:
 
 @contextmanager
 def _reported(connection: Connection, progress: Callable[[float], object]) -> Iterator[None]:
-    """Tell ``progress`` how far the running statement is."""
+    """Call ``progress`` with the share of the running statement that is done."""
     finished = threading.Event()
 
     def watch() -> None:
@@ -160,7 +160,7 @@ def _reported(connection: Connection, progress: Callable[[float], object]) -> It
 
 
 def _collect(connection: Connection) -> pd.DataFrame:
-    """The groups side by side, every feature a double; one group is worked out at a time."""
+    """The groups side by side, every feature a double. One group is computed at a time."""
     columns: dict[str, Any] = {}
     for group in GROUPS:
         names = [row[0] for row in connection.execute(f"SELECT column_name FROM (DESCRIBE {group})").fetchall()]

@@ -18,7 +18,7 @@ Connection = duckdb.DuckDBPyConnection
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-# Rows that cannot be read are counted up to here; a file with more is not one with a few bad rows.
+# Rows that cannot be read are counted up to here; a file with more has more than a few bad rows.
 MOST_REJECTS = 10_000
 # Exact in sums, whatever their order: the same log gives the same features on any number of threads.
 AMOUNT = "DECIMAL(18, 4)"
@@ -44,7 +44,7 @@ class RawFile:
 
     @property
     def name(self) -> str:
-        """As the user calls it."""
+        """The name by which the user knows the file."""
         return self.origin or self.path.name
 
     @property
@@ -74,13 +74,13 @@ def find_file(directory: Path, stem: str, key: str, columns: Mapping[str, str]) 
 
     Raises InputError if there are several, or if its header lacks a column or is not separated by commas.
     """
-    found = [path for suffix in SUFFIXES if (path := directory / f"{stem}{suffix}").is_file()]
-    if not found:
+    paths = [path for suffix in SUFFIXES if (path := directory / f"{stem}{suffix}").is_file()]
+    if not paths:
         return None
-    if len(found) > 1:
-        names = " and ".join(repr(path.name) for path in found)
+    if len(paths) > 1:
+        names = " and ".join(repr(path.name) for path in paths)
         raise InputError(f"{key}: {str(directory)!r} holds {names}; keep the one that counts")
-    path = found[0]
+    path = paths[0]
     header = _header_of_csv(path, columns) if path.name.lower().endswith((".csv", ".csv.gz")) else _header(path)
     absent = [name for name in columns if name not in header]
     if absent:
@@ -126,9 +126,9 @@ def _header_of_csv(path: Path, expected: Mapping[str, str]) -> tuple[str, ...]:
 
 @contextmanager
 def reading(connection: Connection, file: RawFile, types: Mapping[str, str]) -> Iterator[None]:
-    """Around a statement that reads ``file``: what goes wrong is said in the user's words, with file, column and rows.
+    """Put this around a statement that reads ``file``.
 
-    Raises InputError.
+    Raises InputError, with file, column and rows, in place of DuckDB's errors.
     """
     try:
         yield
@@ -144,13 +144,13 @@ def reading(connection: Connection, file: RawFile, types: Mapping[str, str]) -> 
 
 def _stop_on_rejects(connection: Connection, file: RawFile, types: Mapping[str, str]) -> None:
     """Raise if rows of ``file`` were set aside, saying how many and what is wrong with the first."""
-    mine = "reject_errors JOIN reject_scans USING (scan_id, file_id) WHERE file_path = $path"
+    rejects = "reject_errors JOIN reject_scans USING (scan_id, file_id) WHERE file_path = $path"
     parameters = {"path": str(file.path)}
-    count = connection.execute(f"SELECT count(DISTINCT line) FROM {mine}", parameters).fetchall()[0][0]
+    count = connection.execute(f"SELECT count(DISTINCT line) FROM {rejects}", parameters).fetchall()[0][0]
     if not count:
         return
     kind, line, text, message = connection.execute(
-        f"SELECT error_type, line, csv_line, error_message FROM {mine} ORDER BY line, column_idx LIMIT 1", parameters
+        f"SELECT error_type, line, csv_line, error_message FROM {rejects} ORDER BY line, column_idx LIMIT 1", parameters
     ).fetchall()[0]
     rows = f"{count:,} rows" if count > 1 else "1 row"
     if count >= MOST_REJECTS:
@@ -191,5 +191,5 @@ def _shortened(text: str, width: int = 60) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As a literal of SQL."""
+    """``text`` as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"

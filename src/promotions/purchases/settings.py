@@ -10,9 +10,9 @@ MEMORY_KEY = "data.memory_limit"
 class Settings:
     """How a log of purchases is read.
 
-    campaign: only what happened strictly before it counts.  ages: youngest and oldest that are believed.
+    campaign: only what happened strictly before it counts.  ages: the youngest and the oldest that count as valid.
     memory: DuckDB's limit, such as ``1GB``; beyond it, it spills to the system's folder of temporary files.
-    threads: change the time, not the features.  unknown_clients: ``stop`` or ``drop``.
+    threads: how many; they change the time, not the features.  unknown_clients: ``stop`` or ``drop``.
     """
 
     campaign: datetime

@@ -11,7 +11,7 @@ from promotions.soundness.balance import Arms
 
 # Small and quick: it has to notice that arms differ, not to describe how.
 MODEL = Boosting(trees=40, leaves=8, learning_rate=0.1, min_leaf=100)
-# Customers that a model learns from at most: more take time and hardly make it better. All are ranked by it.
+# A model learns from at most so many customers: more take time and hardly improve it. It ranks all customers.
 ROWS = 50_000
 DRAWS = 999
 
@@ -26,9 +26,9 @@ def assignment_test(
     learns from a sample of ``ROWS`` customers of the other folds, or from all of them if they are fewer.
     """
     seed = int(rng.integers(2**31))
-    known = np.unique(folds)
+    fold_numbers = np.unique(folds)
     observed, drawn = 0.0, np.zeros(DRAWS)
-    for fold in known:
+    for fold in fold_numbers:
         inside, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         if len(others) > ROWS:
             others = np.sort(rng.choice(others, ROWS, replace=False))
@@ -37,8 +37,9 @@ def assignment_test(
         model = make_classifier(MODEL, seed=seed)
         model.fit(matrix[others], arms.treatment[others])
         ranks = _centred_ranks(model.predict_proba(matrix[inside])[:, 1])
-        observed += float(_auc(ranks, arms.treatment[None, inside])[0]) / len(known)
-        drawn += _drawn_auc(ranks.astype(np.float32), arms.units[inside], arms.propensity[inside], rng) / len(known)
+        observed += float(_auc(ranks, arms.treatment[None, inside])[0]) / len(fold_numbers)
+        drawn_in_fold = _drawn_auc(ranks.astype(np.float32), arms.units[inside], arms.propensity[inside], rng)
+        drawn += drawn_in_fold / len(fold_numbers)
     # Ties count; they are equal but for the rounding of float32.
     p_value = (1 + int((drawn >= observed - 1e-7).sum())) / (1 + DRAWS)
     return observed, p_value
@@ -64,13 +65,13 @@ def _auc(ranks: NDArray[Any], assignments: NDArray[Any]) -> NDArray[np.float64]:
 def _drawn_auc(
     ranks: NDArray[np.float32], units: NDArray[np.intp], propensity: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """(DRAWS,) AUCs of assignments drawn anew from the design, as many at a time as memory likes."""
+    """(DRAWS,) AUCs of assignments drawn anew from the design, in blocks that bound memory."""
     codes = np.unique(units, return_inverse=True)[1]
     size = int(codes.max()) + 1
     block = max(1, 2**23 // len(ranks))
-    found = []
+    aucs = []
     for start in range(0, DRAWS, block):
         luck = rng.random((min(block, DRAWS - start), size), dtype=np.float32)
         luck = luck if size == len(codes) else luck[:, codes]
-        found.append(_auc(ranks, luck < propensity.astype(np.float32)))
-    return np.concatenate(found)
+        aucs.append(_auc(ranks, luck < propensity.astype(np.float32)))
+    return np.concatenate(aucs)

@@ -1,4 +1,4 @@
-"""Do the arms differ in what was measured before treatment? Means of columns, distributions of features, one Holm."""
+"""Do the arms differ in what was measured before treatment? Means, distributions, one Holm correction."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +14,11 @@ from promotions.inference.clusters import clustered_error, sum_by_cluster
 from promotions.inference.multiplicity import holm
 
 MEAN, DISTRIBUTION = "mean", "distribution"
-# Bins of a number, and at most so many of anything (beside each other, rarer ones are pooled).
+# The most quantile bins of a number, and the most bins of any feature; rarer ones are pooled.
 QUANTILE_BINS, MOST_BINS = 8, 20
-# Customers (in clusters: clusters) that the design expects of a bin in its smaller arm. Below, sums are not yet normal.
+# The least customers (or clusters) that the design must expect of a bin in its smaller arm: fewer have no normal sums.
 LEAST_IN_BIN = 10
-# Of a standard deviation: what is left of an exact zero after adding up.
+# A share of a standard deviation: what adding up leaves of an exact zero.
 NEGLIGIBLE = 1e-9
 
 
@@ -80,8 +80,8 @@ class Arms:
 
     @cached_property
     def smaller(self) -> float:
-        """Customers, or clusters, that the design expects in the smaller arm (of each customer the less likely one)."""
-        # Rounded, so that no border depends on the order of adding up.
+        """Customers, or clusters, that the design expects in the smaller arm (each customer's less likely one)."""
+        # Rounded, so that no bound depends on the order of adding up.
         return round(self.groups * float(np.minimum(self.propensity, 1 - self.propensity).mean()), 6)
 
     def means(self, values: NDArray[np.float64]) -> ArmMeans:
@@ -175,12 +175,12 @@ def _variance(values: NDArray[np.float64]) -> float:
 
 
 def most_quantiles(arms: Arms) -> int:
-    """Of how many quantile bins, two or more, each is as large as ``LEAST_IN_BIN`` asks, and a quarter larger."""
+    """The number of quantile bins, two or more, at which each is a quarter larger than ``LEAST_IN_BIN``."""
     return int(np.clip(arms.smaller // (1.25 * LEAST_IN_BIN), 2, QUANTILE_BINS))
 
 
 def bins(column: "pd.Series[Any]", most: int = QUANTILE_BINS) -> NDArray[np.intp]:
-    """A bin for each row of a feature, found without a look at treatment.
+    """A bin for each row of a feature, made without looking at treatment.
 
     A category: its levels. A number, date or boolean: its values if they are at most ``QUANTILE_BINS``; else each
     value that holds 1/most of the rows by itself, and quantiles of the others, ``most`` bins in all. Missing values
@@ -192,29 +192,29 @@ def bins(column: "pd.Series[Any]", most: int = QUANTILE_BINS) -> NDArray[np.intp
         levels = column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("string")
         return np.asarray(pd.factorize(levels, sort=True)[0], dtype=np.intp) + 1
     values = as_numbers(column)
-    known = np.sort(values[~np.isnan(values)])
-    if not len(known):
+    present = np.sort(values[~np.isnan(values)])
+    if not len(present):
         return np.zeros(len(values), dtype=np.intp)
-    starts = np.flatnonzero(np.concatenate([[True], known[1:] != known[:-1]]))
-    counts = np.diff(np.append(starts, len(known)))
+    starts = np.flatnonzero(np.concatenate([[True], present[1:] != present[:-1]]))
+    counts = np.diff(np.append(starts, len(present)))
     if len(starts) <= QUANTILE_BINS:
-        codes = np.searchsorted(known[starts], values)
+        codes = np.searchsorted(present[starts], values)
     else:
-        heavy = counts >= len(known) / most
+        heavy = counts >= len(present) / most
         light = np.where(heavy, 0, counts)
         parts = max(most - int(heavy.sum()), 1)
         # The part that the middle of a value's rows falls into: ties stay together, and parts are of about equal size.
         middle = (np.cumsum(light) - light / 2) / max(int(light.sum()), 1)
         part = np.where(heavy, parts + np.cumsum(heavy) - 1, np.minimum(middle * parts, parts - 1).astype(np.intp))
-        # Few runs of values of one bin: to search their first values is faster than to search all values.
+        # The values of a bin form few runs: searching the runs' first values is faster than searching all values.
         first = np.flatnonzero(np.concatenate([[True], part[1:] != part[:-1]]))
-        run = np.searchsorted(known[starts[first]], values, side="right") - 1
+        run = np.searchsorted(present[starts[first]], values, side="right") - 1
         codes = part[first][run]
     return np.where(np.isnan(values), QUANTILE_BINS + 1, codes)
 
 
 def distribution_test(codes: NDArray[np.intp], arms: Arms) -> float:
-    """p-value of: the shares of bins are the same in both arms. NaN if there is too little to tell.
+    """p-value of the hypothesis that bins have the same shares in both arms. NaN if there is too little data.
 
     d the K differences of the arms' Hájek shares, V their covariance, k = rank V (K − 1, as shares sum to 1):
 
@@ -227,8 +227,8 @@ def distribution_test(codes: NDArray[np.intp], arms: Arms) -> float:
     p-value of the two counts. Sources: Hotelling (1931); Pearson (1900).
 
     Bins that the design expects in the smaller arm fewer than ``LEAST_IN_BIN`` times (in clusters: in that many
-    clusters) are pooled, and there are no more bins than that many times fit into this arm: so G ≥ 20 k, and with fewer
-    than 20 expected in the smaller arm, or if all but one bin are as rare, a distribution is **not** tested (NaN). A
+    clusters) are pooled, and there are at most as many bins as fit into this arm at that size: so G ≥ 20 k. With fewer
+    than 20 expected in the smaller arm, or if all but one bin are so rare, a distribution is **not** tested (NaN). A
     constant, or shares that are the same in both arms of every cluster: 1. Shares that differ although V says that they
     cannot: 0.
 
@@ -242,16 +242,17 @@ def distribution_test(codes: NDArray[np.intp], arms: Arms) -> float:
         return float("nan")
     treated, control = np.bincount(codes, arms.treated, size), np.bincount(codes, arms.control, size)
     share = np.bincount(codes, minlength=size) / len(codes)
-    # In units of what chance does to customers drawn one by one.
+    # In units of the standard error for customers drawn one by one.
     unit = np.sqrt(share * (1 - share) * (arms.contrast @ arms.contrast))
-    found = [_design_covariance(codes, share, arms)]
+    covariances = [_design_covariance(codes, share, arms)]
     if arms.units is not arms.clusters:
         cells = _sum_cells(arms.clusters, codes, arms.contrast)
         treated_weight, control_weight = (sum_by_cluster(w, arms.clusters) for w in (arms.treated, arms.control))
         influence = cells - np.outer(treated_weight, treated) + np.outer(control_weight, control)
-        found.append(arms.groups / max(arms.groups - 1, 1) * influence.T @ influence)
+        covariances.append(arms.groups / max(arms.groups - 1, 1) * influence.T @ influence)
     return max(
-        wald_p_value((treated - control) / unit, covariance / np.outer(unit, unit), arms.groups) for covariance in found
+        wald_p_value((treated - control) / unit, covariance / np.outer(unit, unit), arms.groups)
+        for covariance in covariances
     )
 
 
@@ -291,9 +292,9 @@ def _sum_cells(groups: NDArray[np.intp], codes: NDArray[np.intp], weights: NDArr
 def pool_rare(codes: NDArray[np.intp], arms: Arms) -> NDArray[np.intp]:
     """Renumber bins by size, largest first, and join those that are too rare to be tested by themselves.
 
-    A bin's size is what the design expects of it in its smaller arm, customers or clusters. Kept are bins of at least
-    ``LEAST_IN_BIN``, as many as fit into the arm and ``MOST_BINS`` at most; the pool of the others takes in kept bins
-    until it is as large.
+    A bin's size is what the design expects of it in its smaller arm, customers or clusters. Bins of at least
+    ``LEAST_IN_BIN`` are kept: as many as fit into the arm, ``MOST_BINS`` at most. All others are pooled, and the pool
+    takes in kept bins until it is as large.
     """
     counts = np.bincount(codes)
     expected = np.bincount(codes, arms.propensity)
@@ -302,7 +303,7 @@ def pool_rare(codes: NDArray[np.intp], arms: Arms) -> NDArray[np.intp]:
         pairs = np.sort(arms.clusters * len(counts) + codes)
         once = pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])] % len(counts)
         size *= np.bincount(once, minlength=len(counts)) / np.maximum(counts, 1)
-    # Rounded: equal sizes keep the order of their codes, whatever the order of the rows was.
+    # Rounded: equal sizes keep the order of their codes, whatever the order of the rows.
     order = np.argsort(-np.round(size, 6), kind="stable")
     order = order[counts[order] > 0]
     most = max(1, min(MOST_BINS, int(arms.smaller // LEAST_IN_BIN)))

@@ -24,20 +24,20 @@ ASSIGNMENT_FOLDS = 3
 CHECKS = ("alpha", "on_srm", "on_post_treatment")
 POWER = 0.8
 LARGE_SMD = 0.1
-# The last: what no data can tell (``promotions.soundness.observational``).
+# UNKNOWN is for what no data can tell (``promotions.soundness.observational``).
 SOUND, LOOK, BROKEN, UNKNOWN = "sound", "look", "broken", "unknown"
-# Of the columns of a table in the terminal: 120 characters with the gaps between them.
+# Widths of the columns of a table in the terminal: 120 characters with the gaps between them.
 WIDTHS = {"check": 19, "found": 50, "expected": 38, "verdict": 7}
 NAMES_IN_A_MESSAGE = 5
 
 
 @dataclass(frozen=True)
 class Soundness:
-    """What was found.
+    """What ``examine`` measured.
 
     metrics: as in metrics/experiment.json.  balance: one row a test, see ``balance_table``.  post_treatment: features
     that depend on treatment.  table: ``check, found, expected, verdict``, one row a check, for people; a verdict is
-    sound, look (think before going on) or broken (``stop_or_drop`` stops, unless told otherwise).
+    sound, look (think before going on) or broken (``stop_or_drop`` stops, unless the parameters say otherwise).
     """
 
     metrics: dict[str, float | int | str | bool]
@@ -50,7 +50,7 @@ class Soundness:
 def examine(customers: Customers, checks: Mapping[str, Any], rng: np.random.Generator) -> Soundness:
     """Measure the experiment.
 
-    * Sample ratio mismatch: is the number treated what the design's propensities promise? Exact binomial test where
+    * Sample ratio mismatch: is the number treated what the design's propensities promise? Exact binomial test if
       the propensity is constant, else the normal limit of the Poisson-binomial.
     * Balance: is the mean of each column of the encoded features, and the whole distribution of each feature, the same
       in both arms? Under randomisation a feature measured before treatment cannot depend on treatment, so one that does
@@ -128,7 +128,7 @@ def sample_ratio_p_value(
     if len(excess) == len(treatment) and np.ptp(propensity) == 0:
         return float(stats.binomtest(int(treatment.sum()), len(treatment), float(propensity[0])).pvalue)
     variance = (propensity * (1 - propensity)).sum() if len(excess) == len(treatment) else (excess**2).sum()
-    # Each cluster exactly as designed, as in matched pairs.
+    # Each cluster is exactly as designed, as in matched pairs.
     if variance <= NEGLIGIBLE * len(treatment):
         return 1.0
     return float(2 * stats.norm.sf(abs(excess.sum()) / np.sqrt(variance)))
@@ -197,7 +197,7 @@ def soundness_table(
 
 
 def soundness_lines(table: pd.DataFrame) -> str:
-    """``Soundness.table`` as aligned text of at most 120 columns; what is too long goes on below."""
+    """``Soundness.table`` as aligned text of at most 120 columns; long cells continue on the next line."""
     lines = []
     for row in [tuple(table.columns), *table.itertuples(index=False)]:
         cells = [textwrap.wrap(str(cell), width) for cell, width in zip(row, WIDTHS.values(), strict=True)]
@@ -207,33 +207,33 @@ def soundness_lines(table: pd.DataFrame) -> str:
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
-def stop_or_drop(customers: Customers, found: Soundness, checks: Mapping[str, Any]) -> Customers:
-    """Act on what was found, as ``checks["on_srm"]`` and ``checks["on_post_treatment"]`` say.
+def stop_or_drop(customers: Customers, soundness: Soundness, checks: Mapping[str, Any]) -> Customers:
+    """Act on the measurements, as ``checks["on_srm"]`` and ``checks["on_post_treatment"]`` say.
 
     Raises InputError, or returns the customers without the columns that depend on treatment.
     """
     on_ratio = require_choice(checks["on_srm"], ("stop", "warn"), "checks.on_srm")
     on_post = require_choice(checks["on_post_treatment"], ("stop", "drop"), "checks.on_post_treatment")
-    if not found.sample_ratio_is_sound and on_ratio == "stop":
-        measured = (float(found.metrics["share_treated"]), float(customers.frame["propensity"].mean()))
+    if not soundness.sample_ratio_is_sound and on_ratio == "stop":
+        measured = (float(soundness.metrics["share_treated"]), float(customers.frame["propensity"].mean()))
         share, expected = (number(value, 4) for value in measured)
         raise InputError(
-            f"sample ratio mismatch: {share} of {found.metrics['n']:,} customers are treated, the design says "
-            f"{expected} ({p_text(float(found.metrics['srm_p_value']))}); find who is missing from "
+            f"sample ratio mismatch: {share} of {soundness.metrics['n']:,} customers are treated, the design says "
+            f"{expected} ({p_text(float(soundness.metrics['srm_p_value']))}); find who is missing from "
             "an arm, correct the propensity, or set checks.on_srm to warn"
         )
-    if not found.post_treatment:
+    if not soundness.post_treatment:
         return customers
     if on_post == "stop":
-        raise InputError(_dependence_message(found))
-    if len(customers.features) == len(found.post_treatment):
-        names = ", ".join(map(repr, found.post_treatment))
+        raise InputError(_dependence_message(soundness))
+    if len(customers.features) == len(soundness.post_treatment):
+        names = ", ".join(map(repr, soundness.post_treatment))
         raise InputError(f"every feature depends on treatment ({names}); at least one measured before it is needed")
     return replace(
         customers,
-        frame=customers.frame.drop(columns=found.post_treatment),
-        to_score=customers.to_score.drop(columns=found.post_treatment, errors="ignore"),
-        dropped=customers.dropped | dict.fromkeys(found.post_treatment, "depends on treatment"),
+        frame=customers.frame.drop(columns=soundness.post_treatment),
+        to_score=customers.to_score.drop(columns=soundness.post_treatment, errors="ignore"),
+        dropped=customers.dropped | dict.fromkeys(soundness.post_treatment, "depends on treatment"),
     )
 
 
@@ -248,21 +248,21 @@ def _balance_verdict(rows: pd.DataFrame, *, look: bool) -> str:
     return BROKEN if rows["differs"].any() else LOOK if look else SOUND
 
 
-def _dependence_message(found: Soundness) -> str:
+def _dependence_message(soundness: Soundness) -> str:
     """One line: which features depend on treatment, how strongly, and what to do."""
-    strengths = [f"({_strength(found.balance, name)})" for name in found.post_treatment]
+    strengths = [f"({_strength(soundness.balance, name)})" for name in soundness.post_treatment]
     remedy = "of the features (for a table: data.table.exclude), or set checks.on_post_treatment to drop"
     if len(strengths) == 1:
         return (
-            f"column {found.post_treatment[0]!r} depends on treatment {strengths[0]}, so it was measured after it and "
-            f"is no feature; take it out {remedy}"
+            f"column {soundness.post_treatment[0]!r} depends on treatment {strengths[0]}, so it was measured after it "
+            f"and is no feature; take it out {remedy}"
         )
-    told = [f"{name!r} {strength}" for name, strength in zip(found.post_treatment, strengths, strict=True)]
-    if len(told) > NAMES_IN_A_MESSAGE:
-        told = [*told[:NAMES_IN_A_MESSAGE], f"{len(told) - NAMES_IN_A_MESSAGE} more"]
+    named = [f"{name!r} {strength}" for name, strength in zip(soundness.post_treatment, strengths, strict=True)]
+    if len(named) > NAMES_IN_A_MESSAGE:
+        named = [*named[:NAMES_IN_A_MESSAGE], f"{len(named) - NAMES_IN_A_MESSAGE} more"]
     return (
-        f"columns {', '.join(told[:-1])} and {told[-1]} depend on treatment, so they were measured after it and are no "
-        f"features; take them out {remedy}"
+        f"columns {', '.join(named[:-1])} and {named[-1]} depend on treatment, so they were measured after it and are "
+        f"no features; take them out {remedy}"
     )
 
 

@@ -1,4 +1,4 @@
-"""A table that is no experiment: who was treated depends on features. Estimate how, keep who can be compared, weigh.
+"""A table that is not an experiment: treatment depends on features. Estimate how, keep who can be compared, weigh.
 
 Nobody can test whether something hidden decided on treatment as well. Everything here is right only if each reason for
 treatment that also moves the outcome is among the features (unconfoundedness).
@@ -26,11 +26,11 @@ from promotions.soundness.experiment import LARGE_SMD, LOOK, SOUND, UNKNOWN, WID
 from promotions.soundness.propensity import COUNTS, MODEL, Calibration, calibrate, estimate_propensity
 
 FOLDS = 5
-# Fits behind ``observe``: of each candidate and fold the chance, and the outcome in both arms.
+# Fits behind ``observe``: in each fold one of the chance of treatment, and one of the outcome in each arm.
 FITS = 3 * FOLDS
-# Customers left in an arm. With fewer no weighted mean says anything.
+# The least customers left in an arm. With fewer, no weighted mean says anything.
 LEAST_IN_ARM = 50
-# A larger share of customers without comparison makes the answer one about others than were asked for.
+# If a larger share of customers has no comparison, the answer is about other customers than the question.
 LARGE_SHARE = 0.1
 # Calibration slopes this near to 1, and errors this far above chance, do no harm: scores are doubly robust.
 GOOD_SLOPE, GOOD_ERROR = (0.9, 1.1), 0.01
@@ -39,7 +39,7 @@ METHOD = "doubly robust, cross-fitted, with estimated propensities"
 
 @dataclass(frozen=True)
 class Observed:
-    """What was found.
+    """What ``observe`` measured.
 
     customers: those who can be compared, with the column ``propensity``.  metrics: as in metrics/experiment.json.
     chances: ``treatment, propensity`` of everybody who was read.  balance: see ``weighted_balance``.  table: as
@@ -59,7 +59,7 @@ class Effects:
     """The difference between the arms' outcomes by three methods, on the same customers.
 
     naive: as if treatment had been drawn by lot. Not the effect.  weighted: Hájek means with weights 1/ê; its error
-    takes ê for the truth.  doubly_robust: means of the scores Γ_a; errors of ê and of the outcome models multiply, so
+    treats ê as the truth.  doubly_robust: means of the scores Γ_a; errors of ê and of the outcome models multiply, so
     its standard error holds without knowing how ê was estimated (Neyman orthogonality: Chernozhukov et al. 2018; Athey
     & Wager 2021).
     """
@@ -76,13 +76,13 @@ def observe(
     threads: int = 1,
     progress: Callable[[], object] = lambda: None,
 ) -> Observed:
-    """Estimate each customer's chance of treatment, leave out who cannot be compared, and measure the rest.
+    """Estimate each customer's chance of treatment, leave out who cannot be compared, and measure the others.
 
-    * Chances ê(x): cross-fitted, folds of whole clusters by a hash of their names. No outcome is looked at for them.
+    * Chances ê(x): cross-fitted, folds of whole clusters by a hash of their names. They use no outcome.
     * Trimming: only customers with ê in [overlap, 1 − overlap] are kept, ``customers.overlap``; the answer is about
       them. Source: Crump, Hotz, Imbens & Mitnik (2009).
     * The effect by three methods (``Effects``), with outcome models that are cross-fitted in the same folds.
-    * Balance of every encoded feature, as it is and weighted (``weighted_balance``); calibration of ê (``calibrate``).
+    * Balance of each encoded feature, unweighted and weighted (``weighted_balance``); calibration of ê (``calibrate``).
 
     customers: validated, without the column ``propensity``.  max_levels: see ``fit_encoder``.  progress: called after
     each of ``FITS`` fits.  Raises InputError if too few can be compared, or there is too little to fit to.
@@ -143,8 +143,8 @@ def measure(
 ) -> Effects:
     """``Effects`` of n customers.
 
-    Γ_a = μ_a(x) + 1{T = a}(Y − μ_a(x))/ê_a, μ_a from models that have not seen the customer's fold: of ``COUNTS``
-    trees as many as have the least squared error out of fold. Errors are clustered.
+    Γ_a = μ_a(x) + 1{T = a}(Y − μ_a(x))/ê_a, μ_a from models that have not seen the customer's fold, with
+    the number of trees in ``COUNTS`` that has the least squared error out of fold. Errors are clustered.
 
     features (n, p) without NaN; outcome, fold (n,); arms: with the estimated chances.
     """
@@ -173,7 +173,7 @@ def as_if_by_lot(arms: Arms) -> Arms:
 def weighted_balance(matrix: NDArray[np.float64], columns: list[str], sources: list[str], arms: Arms) -> pd.DataFrame:
     """Do the arms become alike once they are weighted? One row a column of ``matrix``, the largest difference first.
 
-    ``column, feature, smd_before, smd_after``: standardised differences of means, as they are and with weights 1/ê,
+    ``column, feature, smd_before, smd_after``: standardised differences of means, unweighted and with weights 1/ê,
     both in standard deviations of the unweighted arms. Source: Austin & Stuart (2015).
 
     matrix: (n, p).  columns, sources: names of its columns, and the features that they were made of.
@@ -184,7 +184,7 @@ def weighted_balance(matrix: NDArray[np.float64], columns: list[str], sources: l
         for column, feature, values in zip(columns, sources, matrix.T, strict=True)
     ]
     table = pd.DataFrame(rows, columns=["column", "feature", "smd_before", "smd_after"])
-    # Rounded: the order of what differs equally must not depend on the order of adding up.
+    # Rounded: the order of equal differences must not depend on the order of adding up.
     return table.iloc[np.lexsort((table["column"], -table["smd_before"].abs().round(9)))].reset_index(drop=True)
 
 
@@ -235,13 +235,13 @@ def _left_out(treatment: NDArray[np.int8], kept: NDArray[np.bool_], overlap: flo
     }
 
 
-def _calibration_metrics(found: Calibration) -> dict[str, float]:
+def _calibration_metrics(calibration: Calibration) -> dict[str, float]:
     """A slope that does not exist has no key."""
     named = {
-        "propensity_calibration_error": found.error,
-        "propensity_calibration_slope": found.slope,
-        "propensity_calibration_slope_ci_low": found.ci_low,
-        "propensity_calibration_slope_ci_high": found.ci_high,
+        "propensity_calibration_error": calibration.error,
+        "propensity_calibration_slope": calibration.slope,
+        "propensity_calibration_slope_ci_low": calibration.ci_low,
+        "propensity_calibration_slope_ci_high": calibration.ci_high,
     }
     return {name: value for name, value in named.items() if value is not None}
 
@@ -250,28 +250,28 @@ def _effect_metrics(effects: Effects, groups: int) -> dict[str, float | str]:
     """Means by the doubly robust scores; the other two methods beside them, under names of their own."""
     # Student's t, because there may be few clusters.
     width = float(stats.t.ppf(0.975, max(groups - 1, 1)))
-    found: dict[str, float | str] = {
+    metrics: dict[str, float | str] = {
         "control_mean": effects.doubly_robust.control,
         "treated_mean": effects.doubly_robust.treated,
     }
     named = {"ate": effects.doubly_robust, "weighted_difference": effects.weighted, "naive_difference": effects.naive}
     for name, means in named.items():
-        found |= {
+        metrics |= {
             name: means.effect,
             f"{name}_se": means.standard_error,
             f"{name}_ci_low": means.effect - width * means.standard_error,
             f"{name}_ci_high": means.effect + width * means.standard_error,
         }
-    return found | {"ate_method": METHOD}
+    return metrics | {"ate_method": METHOD}
 
 
 def _balance_metrics(balance: pd.DataFrame) -> dict[str, float | str]:
-    found: dict[str, float | str] = {}
+    metrics: dict[str, float | str] = {}
     for when in ("before", "after"):
         sizes = balance[f"smd_{when}"].abs().round(9).to_numpy()
-        found[f"max_abs_smd_{when}"] = float(sizes.max())
-        found[f"max_abs_smd_{when}_feature"] = str(balance["column"].iloc[int(sizes.argmax())])
-    return found
+        metrics[f"max_abs_smd_{when}"] = float(sizes.max())
+        metrics[f"max_abs_smd_{when}_feature"] = str(balance["column"].iloc[int(sizes.argmax())])
+    return metrics
 
 
 def _table(metrics: dict[str, float | int | str | bool], calibration: Calibration) -> pd.DataFrame:
@@ -324,7 +324,7 @@ def _table(metrics: dict[str, float | int | str | bool], calibration: Calibratio
 
 
 def _notes(metrics: dict[str, float | int | str | bool]) -> tuple[str, ...]:
-    """What has to be said aloud."""
+    """Sentences that every reader has to see."""
     overlap = float(metrics["overlap"])
     rule = f"a chance of treatment below {plain(overlap)} or above {plain(1 - overlap)} (data.table.overlap)"
     treated, control = (percentage(float(metrics[f"share_left_out_{arm}"]), 2) for arm in ("treated", "control"))

@@ -1,4 +1,4 @@
-"""Chances of treatment that no design told: estimated from features, out of fold, and held against what happened."""
+"""Chances of treatment where no design gives them: estimated from features out of fold, compared with treatments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from promotions.boosting.cross_fitting import folds_in, means_after
 from promotions.boosting.settings import Boosting
 from promotions.inference.clusters import sum_by_cluster
 
-# How many trees are used is chosen: few where treatment hardly depends on features, many where it does a lot.
+# The number of trees is chosen: few if treatment hardly depends on features, many if it depends on them strongly.
 MODEL = Boosting(leaves=4, learning_rate=0.05, min_leaf=20, feature_share=0.7, row_share=0.7, l2=1.0)
 COUNTS = (20, 50, 100, 200, 400)
 BINS = 10
-# Of log odds, their standard deviation: chances that differ by less, 0.49 from 0.51, have no slope to speak of.
+# The least standard deviation of log odds: chances that differ less, such as 0.49 and 0.51, have no useful slope.
 SPREAD = 0.1
 STEPS, CONVERGED = 50, 1e-10
-# Estimates are kept this far off 0 and 1, so that their log odds are numbers.
+# Estimates stay this far from 0 and 1, so that their log odds are finite.
 LEAST = 1e-9
 
 
@@ -46,12 +46,12 @@ def estimate_propensity(
 ) -> tuple[NDArray[np.float64], int]:
     """ê(x) = P(T = 1 | x) of every customer from models that have not seen that customer's fold, and their trees.
 
-    Boosted trees of cross-entropy, of ``COUNTS`` as many as have the least log loss out of fold; then ``recalibrated``,
-    as trees that stop early shrink towards the mean. Outcomes play no part. No chance is clipped: who looks for overlap
-    should see where there is none.
+    Boosted trees of cross-entropy, with the number in ``COUNTS`` that has the least log loss out of fold; then
+    ``recalibrated``, as trees that stop early shrink towards the mean. Outcomes play no part. No chance is clipped, so
+    that a lack of overlap shows.
 
     features (n, p) without NaN; treatment, fold (n,).  Returns (n,) and a number.  progress: called after each fit, one
-    a fold.  Raises InputError if there are less than two folds, or the other folds of one have one arm.
+    a fold.  Raises InputError if there are fewer than two folds, or all folds but one hold one arm.
     """
     for held in folds_in(fold):
         arms = np.unique(treatment[fold != held])
@@ -78,19 +78,19 @@ def recalibrated(
 ) -> NDArray[np.float64]:
     """1/(1 + exp(−a − b·logit ê)), with a and b of a logistic regression on the customers of the other folds, (n,).
 
-    Where the arms are so far apart that there is no such regression, ê as it is. Source: Platt (1999).
+    If the arms are so far apart that there is no such regression, ê stays unchanged. Source: Platt (1999).
     """
     log_odds = logit(np.clip(chance, LEAST, 1 - LEAST))
-    found = expit(log_odds)
+    recalibrated_chance = expit(log_odds)
     for held in np.unique(fold):
         inside = fold == held
         if (line := fit_logistic(treatment[~inside], log_odds[~inside])) is not None:
-            found[inside] = expit(line[0] + line[1] * log_odds[inside])
-    return found
+            recalibrated_chance[inside] = expit(line[0] + line[1] * log_odds[inside])
+    return recalibrated_chance
 
 
 def calibrate(treatment: NDArray[np.int8], chance: NDArray[np.float64], clusters: NDArray[np.intp]) -> Calibration:
-    """Hold chances against treatments that the models behind them have not seen.
+    """Compare chances with treatments that the models behind them have not seen.
 
     slope: b in P(T = 1) = 1/(1 + exp(−a − b·logit ê)), 1 if chances are right, below 1 if they differ more between
     customers than treatment does; 95 % interval by the sandwich, clusters whole. Source: Cox (1958).
@@ -128,7 +128,7 @@ def fit_logistic(treatment: NDArray[np.int8], log_odds: NDArray[np.float64]) -> 
     spread = float(log_odds.std())
     if spread <= LEAST:
         return None
-    # In standard deviations from the mean, so that the steps are well conditioned.
+    # In standard deviations from the mean, so that Newton's steps are well conditioned.
     design = np.column_stack([np.ones_like(log_odds), (log_odds - log_odds.mean()) / spread])
     coefficients = np.zeros(2)
     for _ in range(STEPS):
