@@ -3,13 +3,16 @@
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from promotions.base.errors import InputError
 from promotions.economics import Economics
-from promotions.policies.budget import Budget, within_budget
+from promotions.policies import Audience
+from promotions.policies.budget import Budgeted, BudgetRules, within_budget
+from promotions.policies.rule import Budget
 from promotions.policies.threshold import threshold
 from tests.support.drawn_gains import draw_gains, names
 
@@ -111,12 +114,16 @@ def test_what_is_wrong_with_a_budget_is_said_in_one_line(change, message):
 
 
 def test_a_budget_is_read_from_its_section_and_money_counts_per_customer():
-    gain, ids = np.array([3.0, 2.0, 1.0, -1.0]), names(4)
-    assert not Budget.from_params({"share": None, "money": None}).limits
-    half = Budget.from_params({"share": 0.5, "money": None})
-    assert half.limits
-    assert half.decide(gain, np.ones(4), ids).tolist() == [True, True, False, False]
-    assert Budget.from_params({"share": None, "money": 0.25}).decide(gain, np.ones(4), ids).sum() == 1
+    gain, ids = np.array([3.0, 2.0, 1.0, -1.0]), np.asarray(names(4), dtype=object)
+    audience = Audience(ids, pd.DataFrame(index=range(4)), np.zeros((4, 0)), np.zeros((4, 2)), Economics(1.0, 1.0))
+    effects = {"x_learner": gain + 1}
+    assert not BudgetRules.from_params({"share": None, "money": None}).budget.limits
+    assert BudgetRules.from_params({"share": 0.5, "money": None}).budget == Budget(share=0.5)
+    half, quarter = Budgeted("x_learner", share=0.5), Budgeted("x_learner", money=0.25)
+    assert half.decide(audience, effects).tolist() == [True, True, False, False]
+    assert quarter.decide(audience, effects).sum() == 1
+    assert (half.limit, quarter.limit) == (Budget(share=0.5), Budget(money=0.25))
+    assert half.unlimited.decide(audience, effects).tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -134,4 +141,4 @@ def test_a_budget_is_read_from_its_section_and_money_counts_per_customer():
 )
 def test_a_wrong_section_is_named(section, message):
     with pytest.raises(InputError, match=message):
-        Budget.from_params(section)
+        BudgetRules.from_params(section)

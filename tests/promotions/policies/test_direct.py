@@ -1,4 +1,4 @@
-"""Rules without a learner: what they see, what they say, and what they refuse."""
+"""Rules without a learner, a tree and groups: what they see, what they say, and what they refuse."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ import pytest
 
 from promotions.base.errors import InputError
 from promotions.economics import Economics
-from promotions.policies import Audience, decide
-from promotions.policies.direct import DirectRules
+from promotions.policies import Audience, decide, read_families
+from tests.support.fitted_rules import learn
 
 TREE = {"depth": 2, "cuts": 16, "min_leaf": 20}
 GROUPS = {"by": ["predicted_outcome", "shop"], "bins": 4, "rule": "mean"}
@@ -32,24 +32,25 @@ def gains(customers: Audience, noise: float, seed: int) -> np.ndarray:
 
 def test_a_planted_rule_is_found_and_told() -> None:
     train, new = population(3000, 1), population(500, 2)
-    rules = DirectRules.from_params(TREE | {"depth": 1, "cuts": 255}, GROUPS | {"by": []})
-    fitted = rules.fit(train, gains(train, 1.0, 3), np.arange(3000), ["age", "noise"])
-    assert {name: rule.sentence for name, rule in fitted.items()} == {"tree.depth_1": "treat if age ≥ 45"}
-    decisions = decide(fitted, new, {})
+    section = {"tree": TREE | {"depth": 1, "cuts": 255}, "groups": GROUPS | {"by": []}}
+    rules = learn(section, train, gain=gains(train, 1.0, 3), columns=("age", "noise"))
+    sentences = {name: rule.sentence for name, rule in rules.items() if rule.sentence}
+    assert sentences == {"tree.depth_1": "treat if age ≥ 45"}
+    decisions = decide(rules, new, {})
     np.testing.assert_array_equal(decisions["tree.depth_1"], (new.frame["age"] >= 45).astype(int))
 
 
 def test_groups_go_by_columns_and_by_the_predicted_outcome() -> None:
     train, new = population(4000, 1), population(700, 2)
     scores = np.where(train.outcomes[:, 0] < 0.5, 1.0, -1.0) + np.random.default_rng(4).normal(size=4000)
-    rules = DirectRules.from_params(TREE, GROUPS).fit(train, scores, np.arange(4000), ["age", "noise"])
+    rules = learn({"tree": TREE, "groups": GROUPS}, train, gain=scores, columns=("age", "noise"))
     decisions = decide(rules, new, {})
-    assert list(decisions) == ["tree.depth_2", "groups.predicted_outcome", "groups.shop"]
+    assert list(decisions) == ["treat_all", "treat_none", "tree.depth_2", "groups.predicted_outcome", "groups.shop"]
     treated = decisions["groups.predicted_outcome"].to_numpy() == 1
     assert (treated == (new.outcomes[:, 0] < 0.5)).mean() > 0.97
     assert set(decisions.to_numpy().ravel()) <= {0, 1}
-    told = rules["groups.predicted_outcome"].sentence.removeprefix("treat where predicted_outcome is below ")
-    assert float(told) == pytest.approx(0.5, abs=0.03)
+    sentence = rules["groups.predicted_outcome"].sentence
+    assert float(sentence.removeprefix("treat where predicted_outcome is below ")) == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.mark.parametrize(
@@ -65,12 +66,12 @@ def test_groups_go_by_columns_and_by_the_predicted_outcome() -> None:
 )
 def test_a_wrong_parameter_is_named(tree: dict[str, Any], groups: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        DirectRules.from_params(TREE | tree, GROUPS | groups)
+        read_families({"tree": TREE | tree, "groups": GROUPS | groups})
     assert message in str(caught.value)
 
 
 def test_an_unknown_column_is_named_with_those_that_exist() -> None:
     train = population(300, 1)
-    rules = DirectRules.from_params(TREE, GROUPS | {"by": ["tenure"]})
+    section = {"tree": TREE, "groups": GROUPS | {"by": ["tenure"]}}
     with pytest.raises(InputError, match=r"no column 'tenure'; it is predicted_outcome or one of age, shop"):
-        rules.fit(train, gains(train, 1.0, 3), np.arange(300), ["age", "noise"])
+        learn(section, train, gain=gains(train, 1.0, 3), columns=("age", "noise"))

@@ -1,146 +1,43 @@
-"""Rules: whom to treat, from estimated effects and from weighted classification."""
+"""Which rules there are: read from params.yaml, fitted side by side, in a fixed order, each known by its name."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from promotions.base.errors import InputError
 from promotions.economics import Economics
-from promotions.policies import Audience, decide, fit_rules
-from promotions.policies.budget import Budget
-from promotions.policies.threshold import threshold
-from promotions.policies.weighted import WeightedClassifier
+from promotions.policies import (
+    CONSTANTS,
+    POLICIES,
+    Audience,
+    Family,
+    GainFamily,
+    Rule,
+    Training,
+    count_steps,
+    decide,
+    fit_rules,
+    read_families,
+    rule_of,
+    simplicity_of,
+)
+from promotions.policies.files import load_rule, save_rules
+from tests.support.fitted_rules import learn
 
-SECTION = {
+PARAMS = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text())
+WEIGHTED = {
     "trees": 25, "leaves": [3, 8], "learning_rate": 0.1, "min_leaf": 40, "feature_share": 0.8, "row_share": 0.8,
     "l2": 1,
 }  # fmt: skip
-
-
-def classifier(threads=1, seed=1):
-    return WeightedClassifier.from_params(SECTION, seed, threads)
-
-
-def alone(*known, threads=1):
-    """Decisions for one gain: features, gain, fold, targets."""
-    features, gain, fold, targets = known
-    return classifier(threads).decide_each(features, gain[:, None], fold, targets)[:, 0]
-
-
-@pytest.fixture(scope="module")
-def noisy():
-    """Customers who pay where the first feature is positive, their noisy gains, and new customers."""
-    rng = np.random.default_rng(1)
-    features = rng.normal(size=(4000, 4))
-    truth = np.where(features[:, 0] > 0, 1.0, -1.0)
-    gain = truth + 3 * rng.normal(size=4000)
-    return (
-        features[:2000],
-        gain[:2000],
-        (np.arange(2000) % 4).astype(np.int8),
-        features[2000:],
-        truth[2000:],
-        gain[2000:],
-    )
-
-
-def test_who_just_pays_is_treated():
-    np.testing.assert_array_equal(threshold(np.array([0.0, -0.0, 1e-300, -1e-300])), [True, True, True, False])
-    at_the_ratio = Economics(1.0, 4.0).expected_gain(np.array([0.25, 0.2, 0.3]), np.zeros(3))
-    np.testing.assert_array_equal(threshold(at_the_ratio), [True, False, True])
-
-
-def test_the_classifier_finds_whom_to_treat_where_single_effects_are_noise(noisy):
-    features, gain, fold, targets, truth, noisy_gain = noisy
-    treated = alone(features, gain, fold, targets)
-    assert treated.dtype == np.bool_
-    assert np.mean(treated == (truth > 0)) > 0.9
-    earned, by_noise, at_random = (
-        (truth * rule).mean() for rule in (treated, threshold(noisy_gain), np.arange(2000) % 2 == 0)
-    )
-    assert earned > by_noise > at_random
-
-
-def test_weights_decide_where_most_customers_lose_a_little_and_few_gain_much():
-    rng = np.random.default_rng(2)
-    features = rng.normal(size=(3000, 2))
-    rich = features[:, 0] > 0
-    gain = np.where(rich, np.where(rng.random(3000) < 0.2, 20.0, -1.0), -1.0)
-    treated = alone(features, gain, (np.arange(3000) % 3).astype(np.int8), features)
-    assert (gain[rich] > 0).mean() < 0.5
-    assert treated[rich].mean() > 0.9
-    assert treated[~rich].mean() < 0.1
-
-
-@pytest.mark.parametrize(("sign", "everybody"), [(1.0, True), (-1.0, False), (0.0, True)])
-def test_gains_of_one_sign_decide_for_everybody(noisy, sign, everybody):
-    features, gain, fold, targets, _, _ = noisy
-    np.testing.assert_array_equal(alone(features, sign * np.abs(gain), fold, targets), np.full(2000, everybody))
-
-
-def test_customers_too_few_to_split_get_the_decision_of_the_mean_gain():
-    features, gain = np.arange(12.0)[:, None], np.array([8.0, -1, -1, -1, -1, -1] * 2)
-    fold = (np.arange(12) % 2).astype(np.int8)
-    for sign in (1, -1):
-        treated = alone(features, sign * gain - 1e-9, fold, features)
-        assert (treated == (sign * gain.sum() >= 0)).all()
-
-
-def test_many_gains_at_once_are_decided_as_each_alone(noisy):
-    features, gain, fold, targets, _, _ = noisy
-    gains = np.column_stack([gain - cost for cost in (-0.5, 0, 0.5, 100)])
-    seen = []
-    together = classifier(2).decide_each(features, gains, fold, targets, lambda: seen.append(1))
-    each = np.column_stack([alone(features, column, fold, targets) for column in gains.T])
-    np.testing.assert_array_equal(together, each)
-    assert not together[:, 3].any()
-    assert 0 < together[:, 2].mean() < 1
-    # As often as there are gains and folds, whether or not there is something to tell apart.
-    assert len(seen) == 4 * 4
-
-
-def test_gains_of_one_size_are_a_matter_of_their_sign(noisy):
-    features, gain, fold, targets, truth, _ = noisy
-    treated = alone(features, np.sign(gain), fold, targets)
-    assert np.mean(treated == (truth > 0)) > 0.9
-
-
-def test_one_and_two_threads_decide_alike_and_the_same_seed_again(noisy):
-    features, gain, fold, targets, _, _ = noisy
-    one, again, two = (alone(features, gain, fold, targets, threads=threads) for threads in (1, 1, 2))
-    np.testing.assert_array_equal(one, again)
-    np.testing.assert_array_equal(one, two)
-
-
-def test_the_scale_of_money_changes_no_decision(noisy):
-    features, gain, fold, targets, _, _ = noisy
-    euros, cents = (alone(features, scale * gain, fold, targets) for scale in (1, 128))
-    np.testing.assert_array_equal(euros, cents)
-
-
-@pytest.mark.parametrize("leaves", [None, [], 4, "4", {"a": 4}])
-def test_leaves_have_to_be_a_list(leaves):
-    with pytest.raises(InputError, match=r"policy\.weighted\.leaves: expected a list such as \[4, 16\]"):
-        WeightedClassifier.from_params(SECTION | {"leaves": leaves}, 1, 1)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("leaves", [4, 1]), ("leaves", [4, "8"]), ("trees", 0), ("row_share", 2), ("l2", -1)]
-)
-def test_a_wrong_value_is_named(key, value):
-    with pytest.raises(InputError, match=rf"policy\.weighted\.{key}: expected"):
-        WeightedClassifier.from_params(SECTION | {key: value}, 1, 1)
-
-
-@pytest.mark.parametrize("section", [None, 3, []])
-def test_a_section_that_is_no_mapping_is_refused(section):
-    with pytest.raises(InputError, match=r"policy\.weighted"):
-        WeightedClassifier.from_params(section, 1, 1)
-
-
-def test_an_unknown_key_is_named():
-    with pytest.raises(InputError, match=r"policy\.weighted\.depth is unknown"):
-        WeightedClassifier.from_params(SECTION | {"depth": 3}, 1, 1)
+TREE = {"depth": 1, "cuts": 8, "min_leaf": 20}
+GROUPS = {"by": ["predicted_outcome"], "bins": 3, "rule": "mean"}
 
 
 def audience_of(experiment, economics):
@@ -151,14 +48,16 @@ def audience_of(experiment, economics):
 
 def test_with_a_budget_the_best_are_treated_until_it_is_spent(draw):
     train, new = draw(600, 3), draw(100, 4)
-    fold = (np.arange(600) % 3).astype(np.int8)
-    for charged, budget in (("on_treatment", Budget(share=0.1)), ("on_response", Budget(money=0.05))):
+    for charged, budget in (
+        ("on_treatment", {"share": 0.1, "money": None}),
+        ("on_response", {"share": None, "money": 0.05}),
+    ):
         economics = Economics(0.2, 4.0, charged)
         mine, theirs = (audience_of(e, economics) for e in (train, new))
         own, cate = (e.tau + e.mu0 / 100 for e in (train, new))
-        rules = fit_rules(mine, {"t_learner": own}, fold, classifier(), budget)
-        found = decide(rules, theirs, {"t_learner": cate})
-        treat, gain = found["budget.t_learner"].to_numpy(bool), theirs.gain(cate)
+        rules = learn({"budget": budget}, mine, {"t_learner": own})
+        treat = decide(rules, theirs, {"t_learner": cate})["budget.t_learner"].to_numpy(bool)
+        gain = theirs.gain(cate)
         if charged == "on_treatment":
             assert treat.sum() == 10
             assert gain[treat].min() > gain[~treat].max()
@@ -168,19 +67,156 @@ def test_with_a_budget_the_best_are_treated_until_it_is_spent(draw):
 
 
 @pytest.mark.parametrize("charged", ["on_treatment", "on_response"])
-def test_decisions_name_every_rule_of_every_learner_after_the_constants(draw, charged):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_policies_stand_learner_by_learner_after_the_constants_and_before_those_that_ask_nobody(draw, charged, threads):
     train, new, seen = draw(600, 3), draw(100, 4), []
     economics = Economics(1.0, 4.0, charged)
     mine, theirs = (audience_of(e, economics) for e in (train, new))
     own, cates = ({"t_learner": e.tau, "a_learner": e.tau / 10} for e in (train, new))
-    fold = (np.arange(600) % 3).astype(np.int8)
-    rules = fit_rules(mine, own, fold, classifier(), Budget(), lambda: seen.append(1))
+    section = {
+        "threshold": {}, "tree": TREE, "groups": GROUPS, "weighted": WEIGHTED, "budget": {"share": 0.5, "money": None},
+    }  # fmt: skip
+    rules = learn(section, mine, own, columns=tuple("abcde"), threads=threads, progress=lambda: seen.append(1))
     decisions = decide(rules, theirs, cates)
-    names = [f"{rule}.{name}" for name in cates for rule in ("threshold", "weighted")]
-    assert list(decisions) == list(rules) == ["treat_all", "treat_none", *names]
-    assert len(seen) == 2 * 3
+    names = [f"{rule}.{name}" for name in cates for rule in ("threshold", "weighted", "budget")]
+    assert list(decisions) == list(rules)
+    assert list(rules) == ["treat_all", "treat_none", *names, "tree.depth_1", "groups.predicted_outcome"]
+    assert len(seen) == count_steps(read_families(section), 2, 3) == 2 * 3 + 5
     assert set(decisions.dtypes.astype(str)) == {"int8"}
     assert decisions["treat_all"].all()
     assert not decisions["treat_none"].any()
     cost = 1.0 if charged == "on_treatment" else new.mu0 + new.tau
     np.testing.assert_array_equal(decisions["threshold.t_learner"], 4 * new.tau - cost >= 0)
+
+
+def test_an_entry_that_is_not_there_is_a_rule_that_is_not_there(draw):
+    mine = audience_of(draw(200, 1), Economics(1.0, 4.0))
+    effects = {"t_learner": np.linspace(-1, 1, 200)}
+    assert list(learn({}, mine, effects)) == list(CONSTANTS)
+    assert list(learn({"budget": {"share": None, "money": None}}, mine, effects)) == list(CONSTANTS)
+    assert list(learn({"threshold": None}, mine, effects)) == [*CONSTANTS, "threshold.t_learner"]
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"weigthed": {}}, r"policy\.weigthed is unknown; the keys of policy are threshold, weighted, tree"),
+        ({"weighted": 3}, r"policy\.weighted: expected a section of keys and values, got 3"),
+        ({"tree": []}, r"policy\.tree: expected a section of keys and values, got \[\]"),
+        ({"weighted": None}, r"policy\.weighted\.leaves: expected a list"),
+        ({"threshold": {"ratio": 1}}, r"policy\.threshold\.ratio is unknown"),
+    ],
+)
+def test_a_wrong_section_is_named(section, message):
+    with pytest.raises(InputError, match=message):
+        read_families(section)
+
+
+def test_params_yaml_asks_for_every_family_and_is_read():
+    assert set(read_families(PARAMS["policy"])) == set(POLICIES)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_family_has_the_words_that_a_report_needs(name):
+    rule = POLICIES[name].rule
+    assert rule.title[0].isupper()
+    assert rule.meaning.endswith(".")
+    assert not rule.advice.format(learner="X-learner").endswith(".")
+    assert rule.simplicity > 0
+    assert rule_of(f"{name}.x_learner") is rule
+
+
+def test_simpler_rules_rank_before_harder_ones_and_strangers_last():
+    order = ["treat_all", "groups.age", "tree.depth_2", "threshold.x", "budget.x", "weighted.x", "stranger.x"]
+    ranks = [simplicity_of(name) for name in order]
+    assert ranks == sorted(set(ranks))
+    assert simplicity_of("treat_none") == simplicity_of("treat_all") == 0
+    assert rule_of("stranger.x") is None
+
+
+@dataclass(frozen=True)
+class Vote(Rule):
+    """Treat where most of the learners would: a rule that asks several, and of which nobody has heard."""
+
+    voters: list[str]
+    share: float
+
+    title = "Vote"
+    meaning = "Contact a customer if enough of the learners would."
+    simplicity = 35
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        return tuple(self.voters)
+
+    def decide(self, audience, effects):
+        return np.mean([audience.gain(effects[name]) >= 0 for name in self.voters], axis=0) >= self.share
+
+    def reasons(self, audience, effects, treat):
+        return treat.astype(np.intp), ["too few learners expect a gain", "enough learners expect a gain"]
+
+
+@dataclass(frozen=True)
+class VoteRules(Family):
+    share: float
+
+    rule = Vote
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        return cls(params["share"])
+
+    def fit(self, training: Training) -> dict[str, Rule]:
+        return {"all": Vote(list(training.effects), self.share)}
+
+
+def test_a_new_family_is_an_entry_of_the_registry_and_nothing_else(draw, tmp_path, monkeypatch):
+    monkeypatch.setitem(POLICIES, "vote", VoteRules)
+    economics = Economics(1.0, 4.0)
+    mine, theirs = (audience_of(draw(n, n), economics) for n in (300, 200))
+    rng = np.random.default_rng(1)
+    own, cates = ({name: rng.normal(0.25, 1, n) for name in "abc"} for n in (300, 200))
+    rules = learn({"threshold": {}, "vote": {"share": 0.5}}, mine, own)
+    decisions = decide(rules, theirs, cates)
+    votes = decisions[[f"threshold.{name}" for name in "abc"]].sum(axis=1)
+    np.testing.assert_array_equal(decisions["vote.all"], votes >= 2)
+    assert simplicity_of("threshold.a") < simplicity_of("vote.all") < simplicity_of("weighted.a")
+    # Its fields are its document.
+    save_rules(tmp_path, rules, economics)
+    assert load_rule(tmp_path, "vote.all")[0] == rules["vote.all"] == Vote(["a", "b", "c"], 0.5)
+
+
+class Stuck(GainFamily):
+    """A family that hands two tasks to the pool and waits for the first before the second begins."""
+
+    rule = Vote
+    uses_pool = True
+
+    @classmethod
+    def from_params(cls, params):
+        return cls()
+
+    def fit(self, training):
+        return {name: training.pool.submit(Vote, [name], 1.0).result() for name in "ab"}
+
+    def decide_each(self, training, features, gains):
+        return gains > 0
+
+
+def test_families_that_use_the_pool_and_those_that_are_a_task_of_it_do_not_wait_for_each_other(draw):
+    mine = audience_of(draw(100, 1), Economics(1.0, 1.0))
+    with ThreadPoolExecutor(1) as pool:
+        training = Training(
+            mine,
+            {"a": np.zeros(100)},
+            np.zeros(100, np.int8),
+            draw(100, 1).scores,
+            np.arange(100),
+            "abcde",
+            {},
+            1,
+            pool,
+        )
+        families = read_families({"threshold": {}, "groups": GROUPS}) | {"stuck": Stuck()}
+        rules = fit_rules(families, training)
+    assert list(rules) == [*CONSTANTS, "threshold.a", "stuck.a", "groups.predicted_outcome", "stuck.b"]

@@ -124,7 +124,9 @@ def test_a_rule_that_can_be_told_is_told():
     assert told == "Whom. The champion, Tree · Depth 2, says: treat if (age < 40 and orders ≥ 2)."
     assert "earns at least what the contact costs." in plainly(decision.whom(a_run()))
     assert "until the budget is spent" in plainly(decision.whom(a_run(with_headline(champion="budget.x_learner"))))
-    assert "is a classifier" in plainly(decision.whom(a_run(with_headline(champion="weighted.x_learner"))))
+    assert "a classifier picks, which was trained on the effects that X-learner predicts" in plainly(
+        decision.whom(a_run(with_headline(champion="weighted.x_learner")))
+    )
 
 
 def test_the_truth_is_told_where_it_is_known_and_only_there():

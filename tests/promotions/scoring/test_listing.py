@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from promotions.base.errors import InputError
-from promotions.policies.budget import Budget, within_budget
+from promotions.policies.budget import within_budget
+from promotions.policies.rule import Budget
 from promotions.scoring.listing import Allowance, Listing
 
 

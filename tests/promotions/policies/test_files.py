@@ -9,16 +9,24 @@ import pytest
 
 from promotions.base.errors import InputError
 from promotions.economics import Economics
-from promotions.policies import Audience, decide, fit_rules
-from promotions.policies.budget import Budget
-from promotions.policies.direct import DirectRules
+from promotions.policies import Audience, decide
+from promotions.policies.budget import Budgeted
+from promotions.policies.constant import Constant
 from promotions.policies.files import load_rule, save_rules
-from promotions.policies.rules import Budgeted, Classified, Constant, Threshold
-from promotions.policies.weighted import Classifier, WeightedClassifier
+from promotions.policies.threshold import Threshold
+from promotions.policies.weighted import Classifier, Weighted
+from tests.support.fitted_rules import learn
 
 WEIGHTED = {
     "trees": 8, "leaves": [4], "learning_rate": 0.2, "min_leaf": 20, "feature_share": 1, "row_share": 1, "l2": 1,
 }  # fmt: skip
+SECTION = {
+    "threshold": {},
+    "weighted": WEIGHTED,
+    "tree": {"depth": 2, "cuts": 16, "min_leaf": 20},
+    "groups": {"by": ["predicted_outcome", "shop"], "bins": 4, "rule": "mean"},
+    "budget": {"share": 0.1, "money": None},
+}
 ECONOMICS = Economics(1.0, 4.0)
 
 
@@ -38,16 +46,11 @@ def customers(n: int, seed: int, economics: Economics = ECONOMICS) -> tuple[Audi
 @pytest.fixture(scope="module")
 def rules() -> dict[str, Any]:
     train, cate = customers(1500, 1)
-    fold = (np.arange(1500) % 3).astype(np.int8)
-    weighted = WeightedClassifier.from_params(WEIGHTED, 1, 1)
-    learned = fit_rules(train, {"t_learner": cate}, fold, weighted, Budget(share=0.1))
-    direct = DirectRules.from_params(
-        {"depth": 2, "cuts": 16, "min_leaf": 20}, {"by": ["predicted_outcome", "shop"], "bins": 4, "rule": "mean"}
-    )
-    scores = train.gain(cate) + np.random.default_rng(2).normal(size=1500)
+    gain = train.gain(cate) + np.random.default_rng(2).normal(size=1500)
     facts = {"shop=north": ("shop is north", "shop is not north")}
-    directly = direct.fit(train, scores, np.arange(1500), ["age", "shop=north", "noise"], facts)
-    return learned | directly | {"weighted.nobody": Classified("nobody", Classifier(False))}
+    columns = ("age", "shop=north", "noise")
+    learned = learn(SECTION, train, {"t_learner": cate}, gain=gain, columns=columns, facts=facts)
+    return learned | {"weighted.nobody": Weighted("nobody", Classifier(False))}
 
 
 def told(rule, audience, effects):
@@ -63,7 +66,8 @@ def test_what_was_saved_decides_and_explains_the_same(rules, tmp_path) -> None:
         loaded, economics = load_rule(tmp_path, name)
         assert economics == ECONOMICS
         assert type(loaded) is type(rule)
-        assert (loaded.learner, loaded.needs_outcomes) == (rule.learner, rule.needs_outcomes)
+        assert (loaded.learners, loaded.needs_outcomes) == (rule.learners, rule.needs_outcomes)
+        assert (loaded.limit, loaded.sentence) == (rule.limit, rule.sentence)
         np.testing.assert_array_equal(loaded.decide(new, effects), rule.decide(new, effects))
         for mine, theirs in zip(told(loaded, new, effects), told(rule, new, effects), strict=True):
             np.testing.assert_array_equal(mine, theirs)
@@ -102,7 +106,7 @@ def test_reasons_say_what_is_true(rules) -> None:
     mine = Audience(new.ids, new.frame.assign(shop="west"), new.features, new.outcomes, ECONOMICS)
     codes, words = told(rules["groups.shop"], mine, {})
     assert {words[code] for code in codes} == {"shop is in no group of training"}
-    codes, words = told(Budgeted("t_learner", Budget(share=0.1)), new, {"t_learner": cate})
+    codes, words = told(Budgeted("t_learner", share=0.1), new, {"t_learner": cate})
     assert np.bincount(codes)[2] == 50
     assert words[2] == "effect at least C/R = 0.25, and within the budget"
     own, _ = customers(500, 5, Economics(np.full(500, 1.0), 4.0))
@@ -130,3 +134,9 @@ def test_a_changed_file_is_refused(rules, tmp_path) -> None:
     (tmp_path / "model.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="a rule 'treat_all' that cannot be read"):
         load_rule(tmp_path, "treat_all")
+
+
+def test_a_rule_of_a_kind_that_is_not_listed_is_refused(rules, tmp_path) -> None:
+    save_rules(tmp_path, rules | {"vote.all": Threshold("t_learner")}, ECONOMICS)
+    with pytest.raises(InputError, match=r"a rule 'vote\.all' of a kind that promotions.policies does not list"):
+        load_rule(tmp_path, "vote.all")
