@@ -17,6 +17,7 @@ from promotions.discount.prepare import identity, post_treatment, simulated, tab
 from promotions.discount.prepare.tables import ROLES
 from promotions.plots.discount.prepare import post_treatment as draw_post_treatment
 from promotions.plots.style import png_bytes
+from promotions.user_files import user_file
 
 
 def main() -> None:
@@ -87,11 +88,8 @@ def read_files() -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
         if files[role] is None:
             continue
         path = Path(str(files["directory"])) / str(files[role])
-        if not path.is_file():
-            raise InputError(
-                f"discount.files.{role}: no file at {str(path)!r}; name yours there, or write null if you have none"
-            )
-        raw[role], names[role] = tables.read_table(path.read_bytes(), path.name), path.name
+        file = user_file(str(path), f"discount.files.{role}", "name yours there, or write null if you have none")
+        raw[role], names[role] = file.frame(as_text=True), path.name
     return raw, names
 
 

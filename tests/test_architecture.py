@@ -8,12 +8,13 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 # A package of the library imports only what stands before it.
 ORDER = (
-    *("base", "inference", "boosting", "scores", "customers", "economics", "nuisances", "purchases", "sources"),
+    *("base", "user_files", "inference", "boosting", "scores", "customers", "economics", "nuisances"),
+    *("purchases", "sources"),
     *("soundness", "learners", "policies", "evaluation", "explanation", "stability", "scoring"),
     *("discount", "plots", "report"),
 )
 # What the targeting side and the discounts share. Neither knows the other.
-SHARED = {"base", "inference", "boosting", "customers", "sources", "soundness"}
+SHARED = {"base", "user_files", "inference", "boosting", "customers", "sources", "soundness"}
 # Rooms of the discounts, in the same way.
 DISCOUNT_ORDER = (
     *("money", "margin", "regression", "tables", "scores"),

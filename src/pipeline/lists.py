@@ -1,7 +1,6 @@
 """Lists of customers: new ones to read, scored ones to write."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from promotions.scoring.spreadsheet import as_text
 from promotions.sources.new_customers import ROWS, NewTable
 from promotions.sources.simulated import CAMPAIGN_DATE
 from promotions.sources.x5 import customers_to_score, moment_of, reading_settings
+from promotions.user_files import UserFile, require_columns
 
 __all__ = ["ROWS", "read_pieces", "require_table", "write"]
 
@@ -43,13 +43,14 @@ def read_pieces(path: str, encoder: Encoder, identifier: str | None, date: str |
             f"--campaign-date: {path} is a table, whose features are ready; expected a folder of raw files"
         )
     params = stage.section("data", "table") if source == "table" else {}
-    new = NewTable(Path(path), encoder, identifier)
-    header = new.header()
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; expected a table of customers, or a folder of raw files")
+    file = UserFile(Path(path), path)
     if identifier is None:
-        new = replace(new, identifier=_identifier(path, header, params.get("id", "customer_id")))
+        identifier = _identifier(path, file.columns, params.get("id", "customer_id"))
     # In a table that `prepare` wrote, columns have the names of their roles.
-    named = {role: role if role in header else str(params.get(role, role)) for role in money}
-    yield from replace(new, own=named).pieces()
+    named = {role: role if role in file.columns else str(params.get(role, role)) for role in money}
+    yield from NewTable(file, encoder, identifier, named).pieces()
 
 
 def _identifier(path: str, header: list[str], in_training: str | None) -> str | None:
@@ -59,10 +60,8 @@ def _identifier(path: str, header: list[str], in_training: str | None) -> str | 
             return name
     if in_training is None:
         return None
-    raise InputError(
-        f"{path}: column {in_training!r} is missing; the file has {', '.join(map(repr, header))}; "
-        "name the column of ids by --id"
-    )
+    require_columns(header, [in_training], path, "name the column of ids by --id")
+    return in_training
 
 
 def _settings(source: str, date: str | None) -> Settings:

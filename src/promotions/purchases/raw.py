@@ -13,11 +13,10 @@ import duckdb
 
 from promotions.base.errors import InputError
 from promotions.purchases.settings import MEMORY_KEY
+from promotions.user_files import SEPARATORS, SUFFIXES, require_columns, require_once, separator_of
 
 Connection = duckdb.DuckDBPyConnection
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 # Rows that cannot be read are counted up to here; a file with more has more than a few bad rows.
 MOST_REJECTS = 10_000
 # Exact in sums, whatever their order: the same log gives the same features on any number of threads.
@@ -82,15 +81,8 @@ def find_file(directory: Path, stem: str, key: str, columns: Mapping[str, str]) 
         raise InputError(f"{key}: {str(directory)!r} holds {names}; keep the one that counts")
     path = paths[0]
     header = _header_of_csv(path, columns) if path.name.lower().endswith((".csv", ".csv.gz")) else _header(path)
-    absent = [name for name in columns if name not in header]
-    if absent:
-        raise InputError(
-            f"{path.name}: column {', '.join(map(repr, absent))} is missing; "
-            f"the file has {', '.join(map(repr, header))}"
-        )
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise InputError(f"{path.name}: column {', '.join(map(repr, twice))} stands twice in the header; keep one")
+    require_columns(header, columns, path.name)
+    require_once(header, header, path.name)
     return RawFile(path, header)
 
 
@@ -115,10 +107,10 @@ def _header_of_csv(path: Path, expected: Mapping[str, str]) -> tuple[str, ...]:
     if not first:
         raise InputError(f"{path.name} is empty; expected a header line with {', '.join(expected)}")
     if len(expected) > 1:
-        used = max(DELIMITERS, key=first.count)
-        if first.count(used) > first.count(","):
+        used = separator_of(first)
+        if used != ",":
             raise InputError(
-                f"{path.name}: columns are separated by a {DELIMITERS[used]} in its header ({_shortened(first)!r}); "
+                f"{path.name}: columns are separated by a {SEPARATORS[used]} in its header ({_shortened(first)!r}); "
                 "expected commas: save the file with commas (and points as decimal marks)"
             )
     return tuple(name.strip() for name in next(csv.reader([first])))

@@ -13,7 +13,7 @@ import pandas as pd
 from promotions.base.errors import InputError
 from promotions.base.validation import require_choice, require_keys
 from promotions.customers import Customers
-from promotions.sources.files import read_frame, require_columns
+from promotions.user_files import require_columns, user_file
 
 ARMS = {"mens": "Mens E-Mail", "womens": "Womens E-Mail"}
 CONTROL = "No E-Mail"
@@ -26,12 +26,12 @@ FILE_NAME = "hillstrom.csv"
 def load(params: Mapping[str, Any], rng: np.random.Generator) -> list[tuple[str, pd.DataFrame]]:  # noqa: ARG001
     """Read the file at ``params["path"]`` (a file, or the folder that holds ``hillstrom.csv``)."""
     require_keys(params, ("path", "arm", "outcome"), "data.hillstrom")
-    frame = read_frame(
+    frame = user_file(
         params["path"],
         "data.hillstrom.path",
+        "download it with `python src/fetch.py hillstrom`, or name the file you have",
         file_name=FILE_NAME,
-        remedy="download it with `python src/fetch.py hillstrom`, or name the file you have",
-    )
+    ).frame()
     require_columns(frame, (*FEATURES, *OUTCOMES, "segment"), "data.hillstrom.path")
     return [("customers", frame)]
 

@@ -10,7 +10,7 @@ import pandas as pd
 from promotions.base.errors import InputError
 from promotions.base.validation import require_keys, require_number
 from promotions.customers import OPTIONAL_ROLES, ROLES, Customers
-from promotions.sources.files import read_frame, require_columns
+from promotions.user_files import require_columns, user_file, why_no_feature
 
 KEY = "data.table"
 KEYS = (
@@ -19,15 +19,12 @@ KEYS = (
 )
 # Instead of a propensity: nobody drew lots, or it is not known with which chance.
 ESTIMATE = "estimate"
-# A text column in which most values occur once names customers; it does not describe them.
-IDENTIFIER_SHARE = 0.5
-IDENTIFIER_ROWS = 100
 
 
 def load(params: Mapping[str, Any], rng: np.random.Generator) -> list[tuple[str, pd.DataFrame]]:  # noqa: ARG001
     """Read the file at ``params["path"]`` as it is."""
     require_keys(params, KEYS, KEY)
-    return [("customers", read_frame(params["path"], f"{KEY}.path", remedy="name your file there"))]
+    return [("customers", user_file(params["path"], f"{KEY}.path", "name your file there").frame())]
 
 
 def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) -> Customers:
@@ -124,25 +121,9 @@ def _features(raw: pd.DataFrame, taken: set[str], wanted: object, exclude: objec
     for name in raw.columns:
         if name in taken or name in dropped:
             continue
-        reason = _unfit(raw[name])
+        reason = why_no_feature(raw[name])
         if reason:
             dropped[name] = reason
         else:
             features.append(name)
     return features, dropped
-
-
-def _unfit(column: "pd.Series[Any]") -> str | None:
-    """Why a column cannot describe customers, or None."""
-    if str(column.name).startswith("Unnamed: "):
-        return "no name in the header: row numbers"
-    try:
-        distinct = column.nunique(dropna=True)
-    except TypeError:
-        return "neither numbers nor text"
-    if distinct == 0 or (distinct == 1 and not column.isna().any()):
-        return "constant"
-    textual = not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column))
-    if textual and len(column) >= IDENTIFIER_ROWS and distinct > IDENTIFIER_SHARE * len(column):
-        return "identifier: most values occur once"
-    return None

@@ -52,7 +52,7 @@ def test_auto_takes_what_has_no_role_and_describes_customers():
     assert found.dropped == {
         "email": "identifier: most values occur once",
         "country": "constant",
-        "nothing": "constant",
+        "nothing": "empty",
     }
     assert not found.simulated
 

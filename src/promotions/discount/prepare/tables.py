@@ -1,10 +1,5 @@
-"""Four tables of discounts, from a file's bytes to typed columns: money, numbers, categories, and what is missing."""
+"""Four tables of discounts, from cells to typed columns: money, numbers, categories, and what is missing."""
 
-import csv
-import gzip
-import io
-import re
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +9,7 @@ from numpy.typing import NDArray
 
 from promotions.base.errors import InputError
 from promotions.discount.money import parse_numbers
+from promotions.user_files import require_columns, why_no_feature
 
 ROLES = ("observational", "randomised", "cutoff", "panel")
 CUSTOMER_ROLES = ("observational", "randomised", "cutoff")
@@ -22,57 +18,8 @@ MONEY = ("sales", "discount", "profit")
 PREDICTIONS = ("sales_prediction", "sales_prediction_bins")
 # Categories even where they are coded as numbers.
 CATEGORIES = ("gender", "cust_state")
-SEPARATORS = (",", ";", "\t")
 # A column is one of numbers with slips if no more than this share of it cannot be read as a number.
 SLIPS = 0.1
-# A text column in which most values occur once names customers; it does not describe them.
-IDENTIFIER_SHARE = 0.5
-IDENTIFIER_ROWS = 100
-
-
-def read_table(content: bytes, name: str) -> pd.DataFrame:
-    """The table in a file, every cell as text (missing: <NA>), for ``typed_tables`` to make sense of.
-
-    content: the file's bytes: text separated by comma, semicolon or tab, in UTF-8 (with or without a mark), UTF-16
-    (with one) or Windows' Western encoding, plain or gzip; or Parquet.  name: how errors call the file.
-    Raises InputError if there is no header and one row at least, or if the columns' names are not unique.
-    """
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as problem:
-            raise InputError(f"{name}: cannot be unpacked ({problem}); pack the file anew") from None
-    if content[:4] == b"PAR1":
-        frame = _read_parquet(content, name)
-    else:
-        text = _decode(content, name)
-        header = text.lstrip("\n").partition("\n")[0]
-        if not header.strip():
-            raise InputError(f"{name}: the file is empty; expected a header line and one row a customer")
-        separator = separator_of(header)
-        doubled = _doubled(next(csv.reader([header], delimiter=separator)))
-        if doubled:
-            raise InputError(f"{name}: column {doubled!r} stands twice in the header; rename one of them")
-        try:
-            frame = pd.read_csv(io.StringIO(text), sep=separator, dtype="string", skipinitialspace=True)
-        except (ValueError, csv.Error) as problem:
-            reason = str(problem).strip().splitlines()[-1]
-            raise InputError(f"{name}: cannot be read as a table ({reason}); correct that line") from None
-        if not isinstance(frame.index, pd.RangeIndex):
-            # pandas takes what stands before the first column for the rows' names.
-            raise InputError(
-                f"{name}: rows have more values than the header has columns ({len(frame.columns)}); put sums such as "
-                "1,234.56 in quotes, or separate by semicolons"
-            )
-    if frame.empty:
-        raise InputError(f"{name}: the file has a header and no rows; expected one row a customer")
-    return frame.rename(columns=lambda column: str(column).strip())
-
-
-def separator_of(header: str) -> str:
-    """The one of comma, semicolon and tab that a header line has most of; the comma where it has none."""
-    unquoted = re.sub(r'"[^"]*"', "", header)
-    return max(SEPARATORS, key=unquoted.count)
 
 
 def require_excluded(exclude: object, raw: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -98,8 +45,8 @@ def typed_tables(
     gaps; numbers float64 with NaN; categories pandas strings with <NA>: text, and ``gender`` and ``cust_state`` however
     they are coded (1.0 becomes "1"). A column that is text in one table is a category in all.
 
-    raw: by role, as ``read_table`` or a simulation gives them.  running: the cut-off's running variable.  names: by
-    role, how errors call the file.  exclude: columns that need not be readable.
+    raw: by role, as files (each cell as text) or a simulation give them.  running: the cut-off's running variable.
+    names: by role, how errors call the file.  exclude: columns that need not be readable.
     Raises InputError naming file, column, row and value if there is no table at all, a required column is absent (all:
     discount, sales, profit; panel: month; cutoff: the running variable), a cell of it is empty, or one that has to be a
     number is none (a column is taken for text if more than a tenth of it is).
@@ -110,12 +57,7 @@ def typed_tables(
         )
     required = {role: [*MONEY, *{"panel": ["month"], "cutoff": [running]}.get(role, [])] for role in raw}
     for role, frame in raw.items():
-        absent = [column for column in required[role] if column not in frame]
-        if absent:
-            raise InputError(
-                f"{names[role]}: column {', '.join(map(repr, absent))} is missing; the file has "
-                f"{', '.join(map(repr, frame.columns))}"
-            )
+        require_columns(frame, required[role], names[role])
     texts = {*CATEGORIES, *exclude} - {running, "month"}
     for role, frame in raw.items():
         texts |= {str(column) for column in frame if column not in required[role] and _is_text(frame[column])}
@@ -147,7 +89,7 @@ def usable_features(tables: Mapping[str, pd.DataFrame], barred: Iterable[str]) -
         if not all(name in table for table in present):
             left_out[name] = "not in every table"
             continue
-        reason = next((why for table in present if (why := _unfit(table[name]))), None)
+        reason = next((why for table in present if (why := why_no_feature(table[name]))), None)
         if reason:
             left_out[name] = reason
         else:
@@ -176,35 +118,6 @@ def rows_text(rows: Mapping[str, int]) -> str:
     there = [f"{count:,} {role}" for role, count in rows.items() if count]
     absent = [role for role, count in rows.items() if not count]
     return f"rows: {', '.join(there)}" + (f" (no {' and no '.join(absent)} table)" if absent else "")
-
-
-def _decode(content: bytes, name: str) -> str:
-    marked = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text.replace("\r\n", "\n").replace("\r", "\n")
-    raise InputError(f"{name}: the file is no text in UTF-8, UTF-16 or Windows-1252; save it as CSV in UTF-8")
-
-
-def _read_parquet(content: bytes, name: str) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(io.BytesIO(content))
-    except (ValueError, OSError) as problem:
-        raise InputError(f"{name}: cannot be read as Parquet ({str(problem).splitlines()[0]})") from None
-    return frame
-
-
-def _doubled(columns: list[str]) -> str | None:
-    seen: set[str] = set()
-    for column in (each.strip() for each in columns):
-        if column and column in seen:
-            return column
-        seen.add(column)
-    return None
 
 
 def _is_text(column: "pd.Series[Any]") -> bool:
@@ -259,18 +172,3 @@ def _category_column(column: "pd.Series[Any]") -> "pd.Series[str]":
     """Levels as text; a code that is a whole number loses its decimals, so that 1.0 and 1 are one level."""
     text = column.astype("string").str.strip()
     return text.mask(text == "").str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True).reset_index(drop=True)
-
-
-def _unfit(column: "pd.Series[Any]") -> str | None:
-    """Why a column cannot describe customers, or None."""
-    if str(column.name).startswith("Unnamed: "):
-        return "no name in the header"
-    distinct = column.nunique()
-    if distinct == 0:
-        return "empty"
-    if distinct == 1 and not column.isna().any():
-        return "constant"
-    is_text = not pd.api.types.is_numeric_dtype(column)
-    if is_text and len(column) >= IDENTIFIER_ROWS and distinct > IDENTIFIER_SHARE * len(column):
-        return "identifier: most values occur once"
-    return None
