@@ -124,7 +124,8 @@ def copy_project(folder: Path) -> Project:
             section[keys[-1]] = value
 
     project.params(shrink)
-    (folder / "dvc.lock").unlink(missing_ok=True)
+    for record in ("dvc.lock", "discounts/dvc.lock"):
+        (folder / record).unlink(missing_ok=True)
     shutil.rmtree(folder / "metrics", ignore_errors=True)
     project.commit("start")
     return project
