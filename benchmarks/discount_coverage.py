@@ -38,7 +38,7 @@ from promotions.discount.effect.partially_linear import Forest, cross_fit, fores
 from promotions.discount.groups.bins import fit_bands, fit_bins
 from promotions.discount.groups.effects import effects_by_bin
 from promotions.discount.groups.gain_curves import SHARES, cumulative_curves
-from promotions.discount.groups.rules import means_of_other_folds, value_of_rules
+from promotions.discount.groups.rules import evaluate_bands, means_of_other_folds
 from promotions.discount.prepare import simulated, tables
 from promotions.discount.prepare.simulated import AGES, LEVEL_SHARES, LEVELS, MARGIN, age_shares, response
 from promotions.discount.rdd import honest
@@ -242,18 +242,17 @@ def of_cutoff(seed: int, truth: Truth) -> Judged:
         ("profit_per_dollar", "per dollar", truth["effect_per_dollar_at_cutoff"]),
     ):
         for key, words in CUTOFF_ESTIMATORS.items():
-            numbers = found[name].get(key)
+            numbers = found[name]
             # No ratio is clustered, and where the discount may not jump none is honest.
-            if numbers is None:
+            if key not in numbers:
                 continue
             mark = CONTAMINATED if key == "robust_by_value" else ""
             judged[f"{mark}{what}, {words}"] = covers(
-                effect, numbers["ci_low"], numbers["ci_high"], numbers["estimate"]
+                effect, numbers[f"{key}_ci_low"], numbers[f"{key}_ci_high"], numbers[key]
             )
-            if "anderson_rubin_low" in numbers:
-                judged[f"{what}, {words}, Anderson–Rubin"] = covers(
-                    effect, numbers["anderson_rubin_low"], numbers["anderson_rubin_high"], numbers["estimate"]
-                )
+            if f"{key}_anderson_rubin_low" in numbers:
+                low, high = (numbers[f"{key}_anderson_rubin_{end}"] for end in ("low", "high"))
+                judged[f"{what}, {words}, Anderson–Rubin"] = covers(effect, low, high, numbers[key])
     return judged
 
 
@@ -309,15 +308,12 @@ def of_rule(seed: int, truth: Truth) -> Judged:
     bands = fit_bands(test["discount"].to_numpy(), BAND_CUTS, 100)
     band, fold = bands.place(test["discount"]), rng.permutation(np.arange(TEST) % FOLDS)
     means = means_of_other_folds(scores.profit, band, older.astype(np.intp), fold, 5)
-    by_group = value_of_rules(
-        scores.profit, test["discount"].to_numpy(), band, bands, {"fixed": 4 * older.astype(np.intp)}, means
-    ).iloc[0]
+    by_group = evaluate_bands(
+        scores.profit, test["discount"].to_numpy(), band, bands, {"fixed": 4 * older.astype(np.intp)}, means, rng
+    )["fixed"]
 
     def judge(found: Any, known: str) -> tuple[bool, float]:
         return covers(truth[known], found.ci_low, found.ci_high, found.value)
-
-    def judge_group(name: str, known: str) -> tuple[bool, float]:
-        return covers(truth[known], by_group[f"{name}_ci_low"], by_group[f"{name}_ci_high"], by_group[name])
 
     return {
         "profit, doubly robust": judge(rule.dr, "rule"),
@@ -327,10 +323,10 @@ def of_rule(seed: int, truth: Truth) -> Judged:
         "profit of all rules, jointly": at_once(
             true, [found.ci_low for found in at_every], [found.ci_high for found in at_every]
         ),
-        "rule by groups: profit, doubly robust": judge_group("value", "rule"),
-        "rule by groups: profit, inverse propensities": judge_group("ips", "rule"),
-        "rule by groups: over no discount": judge_group("versus_none", "rule_over_none"),
-        "rule by groups: over the best constant": judge_group("versus_constant", "rule_over_best"),
+        "rule by groups: profit, doubly robust": judge(by_group.dr, "rule"),
+        "rule by groups: profit, inverse propensities": judge(by_group.ips, "rule"),
+        "rule by groups: over no discount": judge(by_group.versus_none, "rule_over_none"),
+        "rule by groups: over the best constant": judge(by_group.versus_best_constant, "rule_over_best"),
     }
 
 

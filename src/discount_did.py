@@ -64,8 +64,8 @@ def main() -> None:
         stage.write_csv(f"plots/discount/{name}.csv", frame.assign(simulated=simulated))
     for name, picture in pictures.items():
         stage.write_bytes(f"plots/discount/{name}.png", png_bytes(add_margin(picture, [margin])))
-    clean = metrics["group"]["did_clean"]["profit"]
-    profit, low, high = alike((clean[name] for name in ("estimate", "ci_low", "ci_high")), 5)
+    clean = metrics["group"]["did_clean"]
+    profit, low, high = alike((clean[f"profit{end}"] for end in ("", "_ci_low", "_ci_high")), 5)
     stage.say(
         f"{words[design.GROUP]} from month {as_label(starts[design.GROUP])}: {profit} of profit a customer "
         f"({low} to {high}) against clean controls, {margins_text([margin])}"

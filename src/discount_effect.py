@@ -12,6 +12,7 @@ from promotions.base.formatting import number
 from promotions.discount.effect import study as effect
 from promotions.discount.margin import OWN, TableMargin, margins_text
 from promotions.discount.tables import in_order_of_content
+from promotions.inference.estimates import named
 from promotions.plots.discount import effect as figures
 from promotions.plots.discount.notes import add_margin
 from promotions.plots.style import png_bytes
@@ -43,7 +44,8 @@ def main() -> None:
         for name in effect.OUTCOMES:
             above = effect.effect_above(test, name, settings.threshold)
             if above is not None:
-                metrics[name]["randomised_above_threshold"] = above.to_dict() | {"threshold": settings.threshold}
+                metrics[name] |= named("randomised_above_threshold", above.to_dict())
+                metrics[name]["threshold"] = settings.threshold
 
     full = of_log["profit"].regressions[effect.ALL]
     tables = {
@@ -60,7 +62,7 @@ def main() -> None:
         stage.write_csv(f"plots/discount/effect_{name}.csv", table.assign(simulated=roles["simulated"]))
         stage.write_bytes(f"plots/discount/effect_{name}.png", png_bytes(add_margin(drawn, margins.values())))
     asked = (effect.NAIVE, effect.LINEAR_DML, *([effect.RANDOMISED] if test is not None else []))
-    naive, double, *by_lot = (number(metrics["profit"][name]["estimate"], 4, sign=True) for name in asked)
+    naive, double, *by_lot = (number(metrics["profit"][name], 4, sign=True) for name in asked)
     compared = f"by lot {by_lot[0]}" if by_lot else "no test to compare"
     stage.say(
         f"profit per dollar of discount: {naive} naively, {double} by double ML; {compared}; "

@@ -72,7 +72,7 @@ def main() -> None:
     stage.write_json("metrics/discount.json", {**label, "discount": {**test_margin.to_metrics(), **summary}})
     stage.write_json(
         "metrics/discount/policies.json",
-        {**label, **test_margin.to_metrics(), **value.policy_metrics(values, true, oracle)},
+        {**label, **test_margin.to_metrics(), "policies": value.policy_metrics(values, true, oracle)},
     )
     for name, frame in frames.items():
         stage.write_csv(f"plots/discount/{name}.csv", frame.assign(simulated=simulated))

@@ -45,8 +45,10 @@ def main() -> None:
         print("SIMULATED DATA: the customers below do not exist. README says how to bring your own.\n")
     print("What a dollar of discount does to profit, by how one asks:\n")
     for words, role, (name, *keys) in ANSWERS:
-        estimate = at(documents, name, *keys)
-        print(f"  {words:<58}{interval(estimate) if estimate else 'no answer: ' + why(name, role, documents, reasons)}")
+        *sections, asked = keys
+        section = at(documents, name, *sections) or {}
+        answer = interval(section, asked) if asked in section else f"no answer: {why(name, role, documents, reasons)}"
+        print(f"  {words:<58}{answer}")
     if margins := margins_of({name: documents[name] for name in ("effect", "rdd", "did")}):
         print(f"\n{margin_sentence(margins)}")
     print("\nThey ask about other customers and other sizes of a discount, and its effect is no straight line.")
@@ -91,9 +93,9 @@ def margin_sentence(margins: list[TableMargin]) -> str:
     return f"{sentence}\nA number as {KEY} puts all at one; until then the answers differ by this as well."
 
 
-def interval(estimate: dict[str, float]) -> str:
+def interval(section: dict[str, float], name: str) -> str:
     """``-0.0357 (95 % interval -0.0578 to -0.0135)``."""
-    value, low, high = (decimal(estimate[name], 4, sign=True) for name in ("estimate", "ci_low", "ci_high"))
+    value, low, high = (decimal(section[f"{name}{end}"], 4, sign=True) for end in ("", "_ci_low", "_ci_high"))
     return f"{value} (95 % interval {low} to {high})"
 
 
@@ -102,10 +104,9 @@ def decimal(value: float, digits: int, *, sign: bool = False) -> str:
     return number(value, digits, sign=sign, minus=HYPHEN)
 
 
-def print_rules(policies: dict[str, Any], headline: dict[str, Any]) -> None:
+def print_rules(document: dict[str, Any], headline: dict[str, Any]) -> None:
     """What each rule earns on the randomised customers, and the verdict."""
-    rules = {name: row for name, row in policies.items() if isinstance(row, dict)}
-    champion = headline["champion"]
+    rules, champion = document["policies"], headline["champion"]
     print(
         f"\nWhat each rule earns a customer, judged on {headline['n']:,} customers whose discount was drawn by lot:\n"
     )
@@ -122,7 +123,7 @@ def print_rules(policies: dict[str, Any], headline: dict[str, Any]) -> None:
             f"{mark} {name:<34}{decimal(row['dr'], 2):>9}   {bounds:<20}{lead:>21}"
             f"{decimal(row['mean_dose'], 1):>11}{percentage(row['share_given'], 1):>8}"
         )
-    print(f"\nProfit is {margins_text([TableMargin.from_metrics('randomised', policies)])}.")
+    print(f"\nProfit is {margins_text([TableMargin.from_metrics('randomised', document)])}.")
     print("\n* The champion was named by the log alone; the best line of the table was not, and flatters.")
     lift, low, high = (headline[f"lift_over_best_constant{end}"] for end in ("", "_ci_low", "_ci_high"))
     lead, least, most = (decimal(value, 2, sign=True) for value in (lift, low, high))

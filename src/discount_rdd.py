@@ -41,10 +41,9 @@ def main() -> None:
     for name, draw in (("jump", figures.jump), ("bandwidth", figures.bandwidth), ("placebo", figures.placebo)):
         drawn = draw(found.tables[name], running=running, simulated=simulated)
         stage.write_bytes(f"plots/discount/rdd_{name}.png", png_bytes(add_margin(drawn, [margin])))
-    profit = found.metrics["profit"]["robust"]
     value = found.metrics["cutoff"]["value"]
-    dose, per_dollar = (found.metrics[name]["robust"]["estimate"] for name in ("discount", "profit_per_dollar"))
-    jump, low, high = alike((profit[name] for name in ("estimate", "ci_low", "ci_high")), 4)
+    dose, per_dollar = (found.metrics[name]["robust"] for name in ("discount", "profit_per_dollar"))
+    jump, low, high = alike((found.metrics["profit"][f"robust{end}"] for end in ("", "_ci_low", "_ci_high")), 4)
     stage.say(
         f"at {running} {as_label(value)} the discount jumps by {plain(dose, 4)} and profit by {jump} "
         f"({low} to {high}): {number(per_dollar, 4, sign=True)} per dollar, {margins_text([margin])}"

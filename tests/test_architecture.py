@@ -17,7 +17,7 @@ ORDER = (
 SHARED = {"base", "user_files", "inference", "boosting", "customers", "sources", "soundness"}
 # Rooms of the discounts, in the same way.
 DISCOUNT_ORDER = (
-    *("money", "margin", "regression", "tables", "scores"),
+    *("money", "margin", "regression", "tables", "scores", "rules"),
     *("prepare", "effect", "rdd", "did", "groups", "response", "dose"),
 )
 

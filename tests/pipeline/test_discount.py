@@ -74,7 +74,7 @@ def test_a_new_margin_reruns_what_depends_on_it_and_learns_no_response_again(dis
     assert set(discounts.stages_run(output)) == OF_MARGIN
     after = metrics_of(discounts)
     assert {name for name in after if after[name] != before[name]} == set(after) - {"prepare.json", "cate.json"}
-    sales = [json.loads(content["effect.json"])["sales"]["randomised"]["estimate"] for content in (before, after)]
+    sales = [json.loads(content["effect.json"])["sales"]["randomised"] for content in (before, after)]
     assert sales[0] == sales[1]
     for content, margin in ((before, OWN), (after, {"margin": 0.06, "margin_is": "what_if", "margin_own": 0.05})):
         assert all(margin.items() <= json.loads(content[f"{name}.json"]).items() for name in OF_PROFIT)
@@ -141,9 +141,9 @@ def test_a_users_own_margin_holds_unless_another_one_is_asked_about(discounts: P
         (rdd["profit_per_dollar"]["global_linear"], rdd["sales_per_dollar"]["global_linear"]),
         (did["group"]["did_clean"]["profit_per_dollar"], did["group"]["did_clean"]["sales_per_dollar"]),
     ):
-        assert profit["estimate"] > 0
-        assert profit["estimate"] == pytest.approx(sales["estimate"] - 1, abs=0.05)
-    assert json.loads(at_five_cents["effect.json"])["profit"]["randomised"]["estimate"] < 0
+        assert profit > 0
+        assert profit == pytest.approx(sales - 1, abs=0.05)
+    assert json.loads(at_five_cents["effect.json"])["profit"]["randomised"] < 0
     assert discounts.metric("discount")["discount"]["mean_dose"] > 1.5 * mean_dose(at_five_cents)
     assert "Profit is at the tables' own margin of 1." in discounts.run("python", "src/discount_headline.py").stdout
 
@@ -152,7 +152,7 @@ def test_a_users_own_margin_holds_unless_another_one_is_asked_about(discounts: P
     assert all(what_if.items() <= read(discounts, name).items() for name in OF_PROFIT)
     asked, simulated = read(discounts, "effect"), json.loads(at_five_cents["effect.json"])
     for name in ("naive", "randomised"):
-        assert asked["profit"][name]["estimate"] == pytest.approx(simulated["profit"][name]["estimate"], abs=1e-4)
+        assert asked["profit"][name] == pytest.approx(simulated["profit"][name], abs=1e-4)
 
 
 def mean_dose(metrics: dict[str, bytes]) -> float:
@@ -174,7 +174,7 @@ def test_a_table_that_states_no_margin_keeps_its_profit_and_a_rule_needs_a_numbe
     assert (effect["margin"], effect["margin_is"]) == (0.05, "own")
     assert (effect["margin_test_is"], "margin_test" in effect) == ("unstated", False)
     expected = np.polyfit(table["discount"], table["profit"], 1)[0]
-    assert effect["profit"]["randomised"]["estimate"] == pytest.approx(expected, rel=1e-6)
+    assert effect["profit"]["randomised"] == pytest.approx(expected, rel=1e-6)
     discounts.dvc("exp", "run", *TARGETS, "-S", "discount.margin=0.05")
     assert {"margin": 0.05, "margin_is": "what_if"}.items() <= read(discounts, "policies").items()
     assert "margin_own" not in read(discounts, "policies")
@@ -207,7 +207,7 @@ def test_without_a_randomised_table_the_stages_that_can_run_do(discounts: Projec
     # The rules that are still there were judged on simulated customers, by the run before.
     assert json.loads(metrics_of(discounts)["policies.json"])["simulated"]
     printed = discounts.run("python", "src/discount_headline.py").stdout
-    assert f"{profit['naive']['estimate']:+.4f}" in printed
+    assert f"{profit['naive']:+.4f}" in printed
     assert "the randomised test  " in printed
     assert printed.count("there is no randomised table (discount.files.randomised)") == 2
     for words in (
@@ -297,29 +297,29 @@ def test_the_real_files_give_the_known_numbers_and_the_doses_pay(tmp_path: Path)
     profit, steps = effect["profit"], effect["profit"]["fwl"]["adjusted_sales_prediction_bins"]
     group = did["group"]
     known = [
-        (effect["sales"]["naive"]["estimate"], 21.924806313467585, 1e-6),
-        (profit["naive"]["estimate"], 0.07431475005627175, 1e-6),
-        (profit["adjusted_sales_prediction_bins"]["estimate"], -0.02470844, 1e-6),
-        (profit["adjusted_sales_prediction_bins"]["classical_error"], 0.01688, 1e-5),
-        (steps["estimate"], -0.02470844, 1e-6),
-        (profit["adjusted_sales_prediction_bins_age"]["estimate"], -0.053224, 1e-6),
-        (profit["adjusted_sales_prediction_bins_age"]["classical_error"], 0.01565, 1e-5),
+        (effect["sales"]["naive"], 21.924806313467585, 1e-6),
+        (profit["naive"], 0.07431475005627175, 1e-6),
+        (profit["ladder"]["adjusted_sales_prediction_bins"]["effect"], -0.02470844, 1e-6),
+        (profit["ladder"]["adjusted_sales_prediction_bins"]["effect_classical_se"], 0.01688, 1e-5),
+        (steps["effect"], -0.02470844, 1e-6),
+        (profit["ladder"]["adjusted_sales_prediction_bins_age"]["effect"], -0.053224, 1e-6),
+        (profit["ladder"]["adjusted_sales_prediction_bins_age"]["effect_classical_se"], 0.01565, 1e-5),
         (steps["outcome_variance_before"], 545.40, 5e-3),
         (steps["outcome_variance_after"], 512.57, 5e-3),
-        (effect["sales"]["randomised"]["estimate"], 19.286765416, 1e-6),
-        (profit["randomised"]["estimate"], -0.03566112670736, 1e-6),
-        (profit["randomised"]["classical_error"], 0.005887, 1e-6),
-        (profit["randomised_above_threshold"]["estimate"], -7.955100647304356, 1e-6),
-        (rdd["discount"]["global_linear"]["estimate"], 184.7626, 1e-4),
-        (rdd["profit"]["global_linear"]["estimate"], -7.60153, 1e-5),
-        (rdd["profit"]["global_linear"]["classical_error"], 1.6326, 1e-4),
-        (rdd["profit"]["triangular_4"]["estimate"], -8.3126, 1e-4),
-        (rdd["profit"]["triangular_3"]["estimate"], -6.1449, 1e-4),
-        (group["did"]["profit"]["estimate"], -4.773501642, 1e-6),
-        (group["did"]["profit"]["error_classical"], 0.62465, 1e-5),
-        (group["did_known"]["profit"]["estimate"], -5.2566, 1e-4),
-        (group["before_after"]["profit"]["estimate"], 7.141746, 1e-6),
-        (group["cross_section"]["profit"]["estimate"], -7.124377, 1e-6),
+        (effect["sales"]["randomised"], 19.286765416, 1e-6),
+        (profit["randomised"], -0.03566112670736, 1e-6),
+        (profit["randomised_classical_se"], 0.005887, 1e-6),
+        (profit["randomised_above_threshold"], -7.955100647304356, 1e-6),
+        (rdd["discount"]["global_linear"], 184.7626, 1e-4),
+        (rdd["profit"]["global_linear"], -7.60153, 1e-5),
+        (rdd["profit"]["global_linear_classical_se"], 1.6326, 1e-4),
+        (rdd["profit"]["triangular_4"], -8.3126, 1e-4),
+        (rdd["profit"]["triangular_3"], -6.1449, 1e-4),
+        (group["did"]["profit"], -4.773501642, 1e-6),
+        (group["did"]["profit_classical_se"], 0.62465, 1e-5),
+        (group["did_known"]["profit"], -5.2566, 1e-4),
+        (group["before_after"]["profit"], 7.141746, 1e-6),
+        (group["cross_section"]["profit"], -7.124377, 1e-6),
     ]
     assert [(found, stated) for found, stated, within in known if found != pytest.approx(stated, abs=within)] == []
     # Two of the files are at one margin and two at another; each keeps its own.
@@ -328,10 +328,10 @@ def test_the_real_files_give_the_known_numbers_and_the_doses_pay(tmp_path: Path)
     for document, key, margin in margins:
         assert (document[key], document[f"{key}_is"], document[f"{key}_own"]) == (margin, "own", margin)
     # Each contaminated number stands beside a clean one.
-    assert profit["contaminated"]["estimate"] == pytest.approx(-0.22, abs=0.01)
+    assert profit["contaminated"] == pytest.approx(-0.22, abs=0.01)
     assert group["did"]["contaminated"]
     assert not group["did_clean"]["contaminated"]
-    oldest = list(read(project, "groups")["age"]["profit"]["bins"].values())[-1]
+    oldest = list(read(project, "groups")["columns"]["age"]["profit"]["bins"].values())[-1]
     assert oldest["effect"] == pytest.approx(0.096, abs=5e-4)
     barred = json.loads((tmp_path / "data/discount/roles.json").read_text())["barred"]
     assert {f"spend_{month}m_groceries" for month in (3, 4, 5, 6)} <= set(barred)

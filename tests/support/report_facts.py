@@ -43,11 +43,6 @@ def interval(name: str, value: float, low: float, high: float) -> dict[str, floa
     return {name: value, f"{name}_ci_low": low, f"{name}_ci_high": high}
 
 
-def entry(value: float, low: float, high: float) -> dict[str, float]:
-    """An estimate as the discounts name it."""
-    return {"estimate": value, "ci_low": low, "ci_high": high, "p_value": 0.01}
-
-
 def policy(value: float, share: float, loss: float, adjusted: float = 0.5) -> dict[str, float]:
     """An entry of metrics/policies.json, of a profit over treating nobody."""
     return {
@@ -178,30 +173,30 @@ def discounts() -> dict[str, dict[str, Any]]:
             **margin,
             **{name.replace("margin", "margin_test"): value for name, value in margin.items()},
             "profit": {
-                "naive": entry(0.0937, 0.0828, 0.1047),
-                "adjusted_all": entry(-0.0515, -0.0637, -0.0393),
-                "linear_dml": entry(-0.0524, -0.0646, -0.0401),
-                "randomised": entry(-0.0514, -0.0699, -0.0330),
-                "fwl": {"adjusted_age": entry(-0.0316, -0.045, -0.018)},
+                **interval("naive", 0.0937, 0.0828, 0.1047),
+                **interval("adjusted_all", -0.0515, -0.0637, -0.0393),
+                **interval("linear_dml", -0.0524, -0.0646, -0.0401),
+                **interval("randomised", -0.0514, -0.0699, -0.0330),
+                "fwl": {"adjusted_age": interval("effect", -0.0316, -0.045, -0.018)},
                 "sensitivity": {"regression": {"robustness_value": 0.0808}},
             },
         },
         "discount/rdd": {
             **margin,
             "cutoff": {"running": "tenure", "value": 19.0},
-            "discount": {"robust": entry(63.3, 59.5, 68.6)},
-            "profit": {"robust": entry(-6.9, -10.3, -5.0)},
-            "profit_per_dollar": {"robust": entry(-0.102, -0.175, -0.071)},
+            "discount": interval("robust", 63.3, 59.5, 68.6),
+            "profit": interval("robust", -6.9, -10.3, -5.0),
+            "profit_per_dollar": interval("robust", -0.102, -0.175, -0.071),
             "continuity": {"columns": 60, "columns_that_jump": 0},
             "density": {"p_value": 0.5},
         },
         "discount/did": {
             **margin,
             "design": {"group": {"column": "gender", "level": "W"}},
-            "group": {"did_clean": {"profit_per_dollar": entry(-0.223, -0.263, -0.183)}},
+            "group": {"did_clean": interval("profit_per_dollar", -0.223, -0.263, -0.183)},
             "group_event_study": {
                 "profit": {
-                    "first": entry(-5.43, -6.98, -3.88),
+                    **interval("first_month", -5.43, -6.98, -3.88),
                     "months_after": 15,
                     "months_after_joint_interval_excludes_0": 11,
                     "pre_trend_p_value": 0.55,
@@ -210,26 +205,30 @@ def discounts() -> dict[str, dict[str, Any]]:
         },
         "discount/groups": {
             **margin,
-            "age": {
-                "profit": {
-                    "equal_effects_p_value": 1e-9,
-                    "bins": {
-                        "up to 37": {"effect": -0.11, "ci_low": -0.14, "ci_high": -0.08},
-                        "38 and more": {"effect": 0.19, "ci_low": 0.14, "ci_high": 0.23},
-                    },
+            "columns": {
+                "age": {
+                    "profit": {
+                        "equal_effects_p_value": 1e-9,
+                        "bins": {
+                            "up to 37": interval("effect", -0.11, -0.14, -0.08),
+                            "38 and more": interval("effect", 0.19, 0.14, 0.23),
+                        },
+                    }
                 }
             },
         },
-        "discount/cate": {"best_learner": "r_learner", "explained": {"r_learner": 0.74}},
+        "discount/cate": {"best_learner": "r_learner", "learners": {"r_learner": {"explained": 0.74}}},
         "discount/policies": {
             **margin,
-            "constant_0": {
-                **interval("dr", 56.29, 55.68, 56.91),
-                **interval("vs_best_constant", 0.0, 0.0, 0.0),
-                "mean_dose": 0.0,
-                "share_given": 0.0,
+            "policies": {
+                "constant_0": {
+                    **interval("dr", 56.29, 55.68, 56.91),
+                    **interval("vs_best_constant", 0.0, 0.0, 0.0),
+                    "mean_dose": 0.0,
+                    "share_given": 0.0,
+                },
+                "best.r_learner": {**dose, **interval("vs_best_constant", 4.567, 2.593, 6.541)},
             },
-            "best.r_learner": {**dose, **interval("vs_best_constant", 4.567, 2.593, 6.541)},
         },
     }
 
@@ -400,12 +399,13 @@ def hostile() -> Run:
         }
         found["stability"][script] = {image: trial(0.01, 0.5), "treat_all": trial(0.0, 0.5)}
         found["discount"]["discount"] |= {"champion": f"best.{script}", "best_constant": f"constant_{image}"}
-        found["discount/policies"][f"best.{script}"] = found["discount/policies"].pop("best.r_learner")
+        rules = found["discount/policies"]["policies"]
+        rules[f"best.{script}"] = rules.pop("best.r_learner")
         found["discount/did"]["design"]["group"] = {"column": script, "level": image}
         found["discount/rdd"]["cutoff"]["running"] = breakout
-        bins = found["discount/groups"].pop("age")["profit"]["bins"]
+        bins = found["discount/groups"]["columns"].pop("age")["profit"]["bins"]
         renamed = {script: bins["up to 37"], image: bins["38 and more"]}
-        found["discount/groups"][braces] = {"profit": {"equal_effects_p_value": 1e-9, "bins": renamed}}
+        found["discount/groups"]["columns"][braces] = {"profit": {"equal_effects_p_value": 1e-9, "bins": renamed}}
 
     given = tables()
     given["soundness"].loc[2, "found"] = f"worst: {script}"

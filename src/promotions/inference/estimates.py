@@ -1,6 +1,9 @@
 """An estimated number with its interval: for metrics files, for tests, and as a sum over customers."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +14,36 @@ from promotions.inference.clusters import Z_95, clustered_error, one_sided_p_val
 LEVEL = 0.95
 
 
+def named(name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """A number and what stands beside it, as metrics files have them: ``x, x_se, x_ci_low, x_ci_high, x_p_value``.
+
+    numbers: ``estimate`` becomes ``x`` and every ``error`` a ``_se``; other keys follow the name as they are.
+    """
+    parts = {key: "" if key == "estimate" else "_" + re.sub(r"error$", "se", key) for key in numbers}
+    return {f"{name}{part}": numbers[key] for key, part in parts.items()}
+
+
+def all_named(estimates: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """``named`` of several, by their names, in one dictionary."""
+    return {name: value for key, numbers in estimates.items() for name, value in named(key, numbers).items()}
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval."""
+    """A number with its 95 % interval, and its standard error where one is told."""
 
     value: float
     ci_low: float
     ci_high: float
+    se: float | None = None
 
     def named(self, name: str) -> dict[str, float]:
         """``{name, name_ci_low, name_ci_high}``, as in metrics files."""
         return {name: self.value, f"{name}_ci_low": self.ci_low, f"{name}_ci_high": self.ci_high}
+
+    def named_with_error(self, name: str) -> dict[str, float]:
+        """The same with ``name_se``, if there is one."""
+        return self.named(name) | ({} if self.se is None else {f"{name}_se": self.se})
 
 
 @dataclass(frozen=True)

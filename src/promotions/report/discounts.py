@@ -130,8 +130,8 @@ def at(document: Document, *keys: str) -> Any:
 
 def estimate(run: Run, name: str, *keys: str) -> Estimate | None:
     """An estimate of a document of the discounts, or None."""
-    entry = at(run.metrics.get(f"discount/{name}", {}), *keys)
-    return Estimate.of_entry(entry) if isinstance(entry, Mapping) and "estimate" in entry else None
+    section, number = at(run.metrics.get(f"discount/{name}", {}), *keys[:-1]), keys[-1]
+    return Estimate.of(section, number) if isinstance(section, Mapping) and number in section else None
 
 
 def answers(run: Run) -> Table:
@@ -202,7 +202,7 @@ def like_with_like(run: Run) -> Text | None:
     stepwise = ""
     if (first := next(iter(steps), "adjusted_all")) != "adjusted_all":
         columns = first.removeprefix("adjusted_")
-        stepwise = f"{Estimate.of_entry(steps[first]).number(sign=True)} with {columns} controlled for, and into "
+        stepwise = f"{Estimate.of(steps[first], 'effect').number(sign=True)} with {columns} controlled for, and into "
     text: tuple[str, ...] = (
         f" turns {naive.number(sign=True)} per dollar of discount into {stepwise}{everything.text(sign=True)} with all "
         "columns controlled for",
@@ -249,7 +249,7 @@ def cutoff(run: Run) -> Text | None:
 def months(run: Run) -> Text | None:
     """The event study of the treated group."""
     document = run.metrics.get("discount/did", {})
-    first = estimate(run, "did", "group_event_study", "profit", "first")
+    first = estimate(run, "did", "group_event_study", "profit", "first_month")
     study, who = at(document, "group_event_study", "profit"), at(document, "design", "group")
     if first is None or study is None or who is None:
         return None
@@ -269,17 +269,13 @@ def months(run: Run) -> Text | None:
 def by_group(run: Run) -> Text | None:
     """The column by which effects differ most surely."""
     document = run.metrics.get("discount/groups", {})
-    columns = {
-        name: entry["profit"]
-        for name, entry in document.items()
-        if isinstance(entry, Mapping) and "equal_effects_p_value" in entry.get("profit", {})
-    }
+    columns = {name: entry["profit"] for name, entry in document.get("columns", {}).items()}
     if not columns:
         return None
     name = min(columns, key=lambda column: (columns[column]["equal_effects_p_value"], column))
     bins, surely = columns[name]["bins"], float(columns[name]["equal_effects_p_value"])
     order = sorted(bins, key=lambda label: bins[label]["effect"])
-    least, most = (Estimate.of_entry(bins[label], "effect") for label in (order[0], order[-1]))
+    least, most = (Estimate.of(bins[label], "effect") for label in (order[0], order[-1]))
     verdict = "More than chance explains" if surely < LEVEL else "No more than chance explains"
     return (
         f"By {name}, a dollar of discount changes profit by {most.short(sign=True)} where it is {order[-1]}, and by "
@@ -296,7 +292,7 @@ def curves(run: Run) -> Text | None:
     if share == 0:
         return "The rule gives no discount to anybody."
     learned = at(run.metrics.get("discount/cate", {}), "best_learner")
-    explained = at(run.metrics.get("discount/cate", {}), "explained", str(learned))
+    explained = at(run.metrics.get("discount/cate", {}), "learners", str(learned), "explained")
     fit = f"; it explains {percent(float(explained))} of what remains to explain in the log" if explained else ""
     return (
         "From the log alone a ",
@@ -396,7 +392,7 @@ def rules_table(run: Run) -> Table | None:
     """The rules that earn most, and the champion."""
     if "discount/policies" not in run.metrics or "discount" not in run.metrics:
         return None
-    rules = {name: row for name, row in run.metrics["discount/policies"].items() if isinstance(row, Mapping)}
+    rules = run.metrics["discount/policies"]["policies"]
     champion = str(run.metrics["discount"]["discount"]["champion"])
     order = sorted(rules, key=lambda name: (-rules[name]["dr"], name))
     rows = []

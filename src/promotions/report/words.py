@@ -59,11 +59,6 @@ class Estimate:
         """``<name>``, ``<name>_ci_low`` and ``<name>_ci_high`` of a metrics file."""
         return cls(*(float(metrics[f"{name}{end}"]) for end in ("", "_ci_low", "_ci_high")))
 
-    @classmethod
-    def of_entry(cls, entry: Mapping[str, Any], name: str = "estimate") -> "Estimate":
-        """``<name>``, ``ci_low`` and ``ci_high`` of an entry."""
-        return cls(*(float(entry[key]) for key in (name, "ci_low", "ci_high")))
-
     @property
     def above(self) -> bool:
         """Proven to be more than 0."""

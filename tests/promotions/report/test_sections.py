@@ -14,7 +14,7 @@ from promotions.report.glossary import GLOSSARY, KEYS, term
 from promotions.report.page import sections
 from promotions.report.run import PICTURE_OF, REQUIRED_METRICS, REQUIRED_TABLES
 from tests.support.project import ROOT
-from tests.support.report_facts import a_run, entry, lead, observed, params, tables, trial, with_headline
+from tests.support.report_facts import a_run, interval, lead, observed, params, tables, trial, with_headline
 
 
 def plainly(text):
@@ -391,7 +391,7 @@ def test_metrics_that_do_not_say_their_margin_are_of_an_earlier_version():
 
 def test_the_log_flatters_only_if_the_intervals_part():
     assert plainly(discounts.confounded(a_run())).endswith("The log flatters the discount: confounding.")
-    alike = a_run(lambda found: found["discount/effect"]["profit"].update(naive=entry(-0.05, -0.07, -0.03)))
+    alike = a_run(lambda found: found["discount/effect"]["profit"].update(interval("naive", -0.05, -0.07, -0.03)))
     assert plainly(discounts.confounded(alike)).endswith("The two agree within their intervals.")
     alone = a_run(lambda found: found["discount/effect"]["profit"].pop("randomised"))
     assert "No test says whether the discount is the cause" in plainly(discounts.confounded(alone))

@@ -70,7 +70,7 @@ def compare_estimators(
     One row an analysis (``treated``: group or region), ``estimator`` and ``outcome``: ``profit``, ``sales``,
     ``discount``, and ``profit_per_dollar``, ``sales_per_dollar``, the change of the outcome over that of the discount
     (two-stage least squares). ``error``, ``ci_low``, ``ci_high``, ``p_value`` suppose independent customers (HC1);
-    ``error_classical`` also equal variances; ``…_clustered`` allow for anything shared within a region (CRV1, t with
+    ``classical_error`` also equal variances; ``clustered_…`` allow for anything shared within a region (CRV1, t with
     ``clusters`` − 1 degrees). They are few, and with a single treated region such an error means nothing and is left
     out (NaN). An estimate without variance has the error 0.
 
@@ -116,11 +116,11 @@ def _estimate(estimator: Estimator, outcome: str, rows: pd.DataFrame, *, cluster
         formula = f"{outcome} ~ {term}{controls}{fixed}"
     fit = regress(formula, rows)
     numbers = {"customers": float(len(rows)), "clusters": float(rows.loc[rows["place"] >= 0, "place"].nunique())}
-    numbers |= coefficient(fit, term, "")
-    numbers["error_classical"] = coefficient(with_errors(fit, "iid"), term, "")["error"]
-    spread = {"error_clustered": np.nan, "ci_low_clustered": np.nan, "ci_high_clustered": np.nan}
+    numbers |= coefficient(fit, term)
+    numbers["classical_error"] = coefficient(with_errors(fit, "iid"), term)["error"]
+    spread = {"clustered_error": np.nan, "clustered_ci_low": np.nan, "clustered_ci_high": np.nan}
     if clustered and numbers["clusters"] > 1:
-        found = coefficient(with_errors(fit, {"CRV1": "place"}), term, "_clustered")
+        found = coefficient(with_errors(fit, {"CRV1": "place"}), term, "clustered_")
         spread = {key: found[key] for key in spread}
     return numbers | spread
 
@@ -140,7 +140,7 @@ def composition(panel: Panel, columns: Sequence[str]) -> pd.DataFrame:
             known = rows[rows[column].notna()].reset_index(drop=True)
             known = known.assign(value=known[column].astype(np.float64))
             fit = regress(f"value ~ both + in_{name} + {name}_on", known)
-            numbers = coefficient(fit, "both", "")
+            numbers = coefficient(fit, "both")
             found.append(
                 {"treated": name, "column": column} | {k: numbers[k] for k in ("estimate", "error", "p_value")}
             )

@@ -72,8 +72,8 @@ def errors_of_small_cells(
     return covariance, freedom
 
 
-def coefficient(fit: Any, term: str, suffix: str) -> dict[str, float]:
-    """One coefficient with its error, interval and p-value."""
+def coefficient(fit: Any, term: str, prefix: str = "") -> dict[str, float]:
+    """One coefficient, ``estimate``, with its error, interval and p-value, whose names begin with ``prefix``."""
     index = list(fit._coefnames).index(term)
     estimate = float(fit._beta_hat[index])
     with np.errstate(invalid="ignore"):
@@ -85,5 +85,5 @@ def coefficient(fit: Any, term: str, suffix: str) -> dict[str, float]:
         with quiet():
             low, high = (float(bound) for bound in fit.confint().loc[term])
             p_value = float(fit.pvalue().loc[term])
-    keys = (f"error{suffix}", f"ci_low{suffix}", f"ci_high{suffix}", f"p_value{suffix}")
+    keys = (f"{prefix}{key}" for key in ("error", "ci_low", "ci_high", "p_value"))
     return {"estimate": estimate, **dict(zip(keys, (error, low, high, p_value), strict=True))}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from promotions.base.errors import InputError
 from promotions.discount.did.design import KEY, REGION, Panel
+from promotions.inference.estimates import named
 
 UNTREATED, STANDARDISED = "untreated", "standardised"
 CUSTOMERS = (UNTREATED, STANDARDISED)
@@ -286,7 +287,7 @@ def _numbers(study: RegionStudy) -> dict[str, Any]:
         "pre_rmspe": found.pre_rmspe,
         "post_rmspe": found.post_rmspe,
         "rmspe_ratio": found.rmspe_ratio,
-        "p_value": found.p_value,
+        "effect_p_value": found.p_value,
         "least_possible_p_value": 1 / found.regions,
         "leave_one_out_low": found.leave_one_out[0],
         "leave_one_out_high": found.leave_one_out[1],
@@ -297,7 +298,7 @@ def _numbers(study: RegionStudy) -> dict[str, Any]:
         "regions": found.regions,
         "regions_left_out": found.left_out,
         "weights": {str(row["region"]): float(row["weight"]) for _, row in found.weights.iterrows()},
-        "synthetic_did": _known(study.did),
+        **named("synthetic_did", _known(study.did)),
     }
 
 

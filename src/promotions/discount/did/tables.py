@@ -10,6 +10,7 @@ from promotions.discount.did.design import Panel
 from promotions.discount.did.event_study import EventStudy
 from promotions.discount.did.group_time import GroupTime
 from promotions.discount.did.parallel_trends import Sensitivity
+from promotions.inference.estimates import all_named, named
 
 # How the truths of a simulated panel are called.
 TRUTHS = ("did_effect", "region_effect")
@@ -47,7 +48,7 @@ def summary(
                 columns=["treated", "estimator", "contaminated", "why", "customers", "clusters"]
             )
             for outcome, row in numbers.iterrows():
-                entry[str(outcome)] = {str(k): float(v) for k, v in row.items() if np.isfinite(v)}
+                entry |= named(str(outcome), {str(k): float(v) for k, v in row.items() if np.isfinite(v)})
             table[str(estimator)] = entry
         found[name] = table
         found[f"{name}_event_study"] = {
@@ -56,12 +57,16 @@ def summary(
     if honest is not None:
         found["group_sensitivity"] = _honest_numbers(honest)
     found["group_time"] = {
-        outcome: {str(row["treated"]): _of(row) for _, row in result.cohorts.iterrows()} | {"overall": result.overall}
+        outcome: all_named(
+            {str(row["treated"]): _of(row) for _, row in result.cohorts.iterrows()} | {"overall": result.overall}
+        )
         for outcome, result in cohorts.items()
     }
     found["composition"] = {
         str(name): {
-            str(row["column"]): {key: float(row[key]) for key in ("estimate", "error", "p_value", "p_value_holm")}
+            str(row["column"]): named(
+                "change", {key: float(row[key]) for key in ("estimate", "error", "p_value", "p_value_holm")}
+            )
             for _, row in rows.iterrows()
         }
         for name, rows in changed.groupby("treated", sort=False)
@@ -79,7 +84,7 @@ def _study_numbers(study: EventStudy) -> dict[str, Any]:
     }
     numbers |= {key: value for key, value in parts.items() if np.isfinite(value)}
     after = study.frame[study.frame["event_time"] >= 0]
-    numbers["first"] = _of(after.iloc[0])
+    numbers |= named("first_month", _of(after.iloc[0]))
     excludes = (after["joint_ci_low"] > 0) | (after["joint_ci_high"] < 0)
     numbers["months_after"] = len(after)
     numbers["months_after_joint_interval_excludes_0"] = int(excludes.sum())
@@ -92,9 +97,9 @@ def _honest_numbers(found: Sensitivity) -> dict[str, Any]:
         straight = rows.sort_values("curvature").iloc[0]
         numbers[str(target)] = {
             "months": int(straight["months"]),
-            "estimate": float(straight["estimate"]),
+            "effect": float(straight["estimate"]),
         } | {
-            f"ci_{end}_at_{row['curvature']:g}": float(row[f"ci_{end}"])
+            f"effect_ci_{end}_at_{row['curvature']:g}": float(row[f"ci_{end}"])
             for _, row in rows.iterrows()
             for end in ("low", "high")
             if np.isfinite(row[f"ci_{end}"])

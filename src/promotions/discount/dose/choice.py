@@ -18,10 +18,11 @@ from promotions.base.splitting import hash_uniform
 from promotions.base.validation import require_keys, require_number, require_whole
 from promotions.discount.response.curves import Curves
 from promotions.discount.response.learners import Floats
+from promotions.discount.rules import constant
 
 SECTION = "discount.policy"
 AUTO = "auto"
-CONSTANT, BEST, PESSIMISTIC, BUDGET = "constant", "best", "pessimistic", "budget"
+BEST, PESSIMISTIC, BUDGET = "best", "pessimistic", "budget"
 # Of a budget: sums of floats are trusted this far.
 ROUNDING = 1e-9
 TIES = "promotions.discount.dose.choice"
@@ -347,7 +348,7 @@ def decide(curves: Curves, menu: Menu, margin: float, settings: Settings, ids: N
     ``constant_<dose>``: the same for all, for each dose of the menu.  ``best.<learner>``: ``best_doses``.
     ``pessimistic.<learner>``: by the lower bound of the gain.  ``budget.<learner>``: only if a budget is set.
     """
-    doses = {f"{CONSTANT}_{dose:g}": np.full(len(ids), dose) for dose in menu.labels}
+    doses = {constant(f"{dose:g}"): np.full(len(ids), dose) for dose in menu.labels}
     rows = np.arange(len(ids))
     for learner in curves.sales:
         expected = expected_profit(curves, learner, menu, margin)

@@ -8,9 +8,10 @@ import pandas as pd
 
 from promotions.base.encoding import as_numbers, is_number
 from promotions.discount.dose.choice import Menu, expected_profit
-from promotions.discount.dose.value import DoseValue, rule_of
+from promotions.discount.dose.value import rule_of
 from promotions.discount.response.curves import Curves
 from promotions.discount.response.learners import Floats
+from promotions.discount.rules import RuleValue, constant
 from promotions.discount.scores import DoseScores
 from promotions.inference.clusters import Z_95
 
@@ -98,9 +99,9 @@ def response_curves(
     return pd.DataFrame(rows, columns=columns).assign(feature=feature)
 
 
-def profit_by_rule(values: Mapping[str, DoseValue], champion: str, menu: Menu) -> pd.DataFrame:
-    """``policy, rule, name, profit, ci_low, ci_high, champion``, a row a rule; a constant is named by its levels."""
-    constants = {f"constant_{label:g}": menu.name(index) for index, label in enumerate(menu.labels)}
+def profit_by_rule(values: Mapping[str, RuleValue], champion: str, menu: Menu) -> pd.DataFrame:
+    """``policy, rule, name, dr, dr_ci_low, dr_ci_high, champion``, a row a rule; a constant is named by its levels."""
+    constants = {constant(f"{label:g}"): menu.name(index) for index, label in enumerate(menu.labels)}
     return pd.DataFrame(
         [
             (
@@ -109,19 +110,19 @@ def profit_by_rule(values: Mapping[str, DoseValue], champion: str, menu: Menu) -
             )
             for policy, value in values.items()
         ],
-        columns=["policy", "rule", "name", "profit", "ci_low", "ci_high", "champion"],
+        columns=["policy", "rule", "name", "dr", "dr_ci_low", "dr_ci_high", "champion"],
     )  # fmt: skip
 
 
-def leads_over_constants(values: Mapping[str, DoseValue]) -> pd.DataFrame:
-    """``policy, constant, lead, ci_low, ci_high, p_value``: of every rule over every dose for everybody."""
+def leads_over_constants(values: Mapping[str, RuleValue]) -> pd.DataFrame:
+    """``policy, constant, lead, lead_ci_low, lead_ci_high, lead_p_value``: of every rule over every constant dose."""
     return pd.DataFrame(
         [
-            (policy, constant, lead.value, lead.ci_low, lead.ci_high, value.p_constants[constant])
+            (policy, rival, lead.value, lead.ci_low, lead.ci_high, value.p_constants[rival])
             for policy, value in values.items()
-            for constant, lead in value.versus_constants.items()
+            for rival, lead in value.versus_constants.items()
         ],
-        columns=["policy", "constant", "lead", "ci_low", "ci_high", "p_value"],
+        columns=["policy", "constant", "lead", "lead_ci_low", "lead_ci_high", "lead_p_value"],
     )
 
 

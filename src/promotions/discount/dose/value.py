@@ -17,14 +17,12 @@ from promotions.base.errors import InputError
 from promotions.base.validation import require_keys, require_whole
 from promotions.boosting.cross_fitting import out_of_fold
 from promotions.boosting.settings import Boosting, lightgbm
-from promotions.discount.dose.choice import BEST, BUDGET, CONSTANT, PESSIMISTIC, Menu
+from promotions.discount.dose.choice import BEST, BUDGET, PESSIMISTIC, Menu
 from promotions.discount.response.curves import MAX_LEVELS
 from promotions.discount.response.learners import BINNING, Floats
+from promotions.discount.rules import CONSTANT, RuleValue, constant, value_of_rules
 from promotions.discount.scores import DoseScores
 from promotions.discount.tables import in_order_of_content
-from promotions.inference.clusters import Z_95, clustered_error, one_sided_p_value
-from promotions.inference.estimates import Estimate
-from promotions.inference.simultaneous import Bands, simultaneous_bands
 
 SECTION = "discount.evaluate"
 
@@ -48,55 +46,6 @@ class Settings:
         )
 
 
-@dataclass(frozen=True)
-class DoseValue:
-    """Profit per customer of one rule, in money.
-
-    mean_dose: discount given per customer.  share_given: of customers with any discount.  effective_customers:
-    (Σ w)²/Σ w² of the weights, how many customers the rule is judged by (Kish 1965).  dr and ips with 95 % intervals,
-    snips the self-normalised mean Σ wY/Σ w.  simultaneous: dr with bounds that hold for all rules at once.
-    versus_none: over no discount; None if the design has no such level.  p_none: one-sided, alone and adjusted for the
-    number of rules.  versus_constants: over each constant dose that the rules could choose, by its name.
-    """
-
-    mean_dose: float
-    share_given: float
-    effective_customers: float
-    ips: Estimate
-    snips: float
-    dr: Estimate
-    simultaneous: Estimate
-    versus_none: Estimate | None
-    p_none: float
-    p_none_adjusted: float
-    versus_constants: dict[str, Estimate]
-    p_constants: dict[str, float]
-
-    @property
-    def best_constant(self) -> str:
-        """The constant dose with the highest estimate on these customers, that is with the smallest lead over it."""
-        return min(self.versus_constants, key=lambda name: (self.versus_constants[name].value, name))
-
-    @property
-    def versus_best_constant(self) -> Estimate:
-        """Profit over the best constant dose, whichever that is.
-
-        The least of the differences to all constants, with the least of their bounds at either end. If the lead over
-        the truly best constant c* is θ = min_c θ_c, then min_c L_c exceeds it only if L_c* does: 2.5 %
-        (intersection–union, Berger 1982). No constant has to be named first, and none is favoured by being named on the
-        customers that judge it.
-        """
-        leads = self.versus_constants.values()
-        return Estimate(
-            min(lead.value for lead in leads), min(lead.ci_low for lead in leads), min(lead.ci_high for lead in leads)
-        )
-
-    @property
-    def p_best_constant(self) -> float:
-        """One-sided p-value of a lead over every constant: the largest of theirs (intersection–union)."""
-        return max(self.p_constants.values())
-
-
 def evaluate_doses(
     doses: pd.DataFrame,
     menu: Menu,
@@ -104,69 +53,22 @@ def evaluate_doses(
     scores: DoseScores,
     rng: np.random.Generator,
     replicates: int,
-) -> dict[str, DoseValue]:
-    """Value of every rule, all on the same customers, so that differences are paired.
-
-    Intervals are normal with the influence functions' errors, and conditional on the rules: they cover the luck of the
-    randomised customers, not of the log that the rules were learned from. Differences are to no discount (level 0) and
-    to every constant dose that the log supports (those that a rule can choose).
+) -> dict[str, RuleValue]:
+    """Value of every rule, see ``value_of_rules``; rivals are the constants of doses that the log supports.
 
     doses: (n, policies), levels in money, with ``constant_<dose>`` among the columns.  supported: (n, L).
     """
-    # An order of their own: the bands draw signs by position.
-    order = np.lexsort([*scores.model.T[::-1], scores.level, scores.profit])
-    scores, supported = scores.rows(order), supported[order]
-    names = [str(name) for name in doses.columns]
-    given = {name: levels_given(name, doses[name].to_numpy(np.float64)[order], menu, supported) for name in names}
-    dr, dr_influence = _all_values(scores, given)
-    ips, ips_influence = _all_values(scores.without_model(), given)
-    constants = [f"{CONSTANT}_{dose:g}" for dose in menu.labels[menu.seen]]
-    none = names.index(f"{CONSTANT}_0") if f"{CONSTANT}_0" in names else None
-    at_once = _bands(dr, dr_influence, rng, replicates)
-    over_none = None
-    if none is not None:
-        over_none = _bands(dr - dr[none], dr_influence - dr_influence[:, [none]], rng, replicates)
-    each = np.arange(len(order))
-
-    def estimate(value: float, influence: Floats) -> tuple[Estimate, float]:
-        error = clustered_error(influence, each)
-        return Estimate(value, value - Z_95 * error, value + Z_95 * error), one_sided_p_value(value, error)
-
-    def lead(index: int, other: int) -> tuple[Estimate, float]:
-        return estimate(float(dr[index] - dr[other]), dr_influence[:, index] - dr_influence[:, other])
-
-    found = {}
-    for index, name in enumerate(names):
-        leads = {constant: lead(index, names.index(constant)) for constant in constants}
-        versus_none, p_none = lead(index, none) if none is not None else (None, 1.0)
-        weight, cost = scores.weights(given[name]), mean_cost(given[name], menu)
-        total = float(weight.sum())
-        found[name] = DoseValue(
-            mean_dose=float(cost.mean()),
-            share_given=float((cost > 0).mean()),
-            effective_customers=total**2 / float((weight**2).sum()) if total else 0.0,
-            ips=estimate(float(ips[index]), ips_influence[:, index])[0],
-            # Nobody happened to get what the rule says: nothing was seen.
-            snips=float(weight @ scores.profit) / total if total else 0.0,
-            dr=estimate(float(dr[index]), dr_influence[:, index])[0],
-            simultaneous=Estimate(float(dr[index]), float(at_once.low[index]), float(at_once.high[index])),
-            versus_none=versus_none,
-            p_none=p_none,
-            p_none_adjusted=max(p_none, float(over_none.p_value[index])) if over_none is not None else 1.0,
-            versus_constants={constant: found_lead for constant, (found_lead, _) in leads.items()},
-            p_constants={constant: p_value for constant, (_, p_value) in leads.items()},
-        )
-    return found
+    given = {
+        str(name): levels_given(str(name), doses[name].to_numpy(np.float64), menu, supported) for name in doses.columns
+    }
+    rivals = [constant(f"{dose:g}") for dose in menu.labels[menu.seen]]
+    none = constant("0") if constant("0") in given else None
+    return value_of_rules(given, rivals, none, menu.levels, scores, rng, replicates)
 
 
 def levels_given(policy: str, doses: Floats, menu: Menu, supported: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The levels that a policy gives to each customer, (n, L): a constant gives all of its dose's to everybody."""
     return menu.given(menu.index_of(doses), None if rule_of(policy) == CONSTANT else supported)
-
-
-def mean_cost(given: NDArray[np.bool_], menu: Menu) -> Floats:
-    """Mean discount of what each customer is given, (n,)."""
-    return np.asarray(given @ (menu.share * menu.levels) / (given @ menu.share))
 
 
 def outcome_at_levels(
@@ -258,33 +160,17 @@ def true_profits(
     }
 
 
-def policy_metrics(values: Mapping[str, DoseValue], true: Mapping[str, float], oracle: float | None) -> dict[str, Any]:
+def policy_metrics(values: Mapping[str, RuleValue], true: Mapping[str, float], oracle: float | None) -> dict[str, Any]:
     """What ``metrics/discount/policies.json`` says of every rule."""
-    table = {}
-    for name, value in values.items():
-        rows: dict[str, Any] = {
-            "mean_dose": value.mean_dose,
-            "share_given": value.share_given,
-            "effective_customers": value.effective_customers,
-            **value.ips.named("ips"),
-            "snips": value.snips,
-            **value.dr.named("dr"),
-            "dr_simultaneous_ci_low": value.simultaneous.ci_low,
-            "dr_simultaneous_ci_high": value.simultaneous.ci_high,
-        }
-        if value.versus_none is not None:
-            rows |= value.versus_none.named("vs_no_discount")
-            rows |= {"vs_no_discount_p_value": value.p_none, "vs_no_discount_p_value_adjusted": value.p_none_adjusted}
-        rows |= value.versus_best_constant.named("vs_best_constant")
-        rows["vs_best_constant_p_value"] = value.p_best_constant
-        if oracle is not None:
-            rows |= {"true_profit": true[name], "regret": oracle - true[name]}
-        table[name] = rows
+    table: dict[str, Any] = {name: value.to_dict() for name, value in values.items()}
+    if oracle is not None:
+        for name, numbers in table.items():
+            numbers |= {"true_profit": true[name], "regret": oracle - true[name]}
     return table
 
 
 def headline(
-    champion: str, value: DoseValue, n: int, true: float | None, oracle: float | None, menu: Menu
+    champion: str, value: RuleValue, n: int, true: float | None, oracle: float | None, menu: Menu
 ) -> dict[str, Any]:
     """What ``metrics/discount.json`` says."""
     rows: dict[str, Any] = {"champion": champion, **value.dr.named("profit_per_customer")}
@@ -314,12 +200,3 @@ def rule_of(policy: str) -> str:
     """``best.varying_coefficients`` → best; ``constant_120`` → constant."""
     head = policy.partition(".")[0]
     return head if head in (BEST, PESSIMISTIC, BUDGET) else CONSTANT
-
-
-def _all_values(scores: DoseScores, given: Mapping[str, NDArray[np.bool_]]) -> tuple[Floats, Floats]:
-    results = [scores.value(levels) for levels in given.values()]
-    return np.array([value for value, _ in results]), np.column_stack([influence for _, influence in results])
-
-
-def _bands(values: Floats, influence: Floats, rng: np.random.Generator, replicates: int) -> Bands:
-    return simultaneous_bands(values, influence, None, rng, replicates=replicates)

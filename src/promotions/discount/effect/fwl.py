@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promotions.discount.regression import Slope, independent_columns, least_squares, slope, slope_of
-from promotions.inference.estimates import Effect
+from promotions.inference.estimates import Effect, named
 
 Floats = NDArray[np.float64]
 
@@ -45,8 +45,8 @@ class ThreeSteps:
         return all(abs(ours - theirs) <= 1e-10 * max(abs(theirs), size) for ours, theirs in pairs)
 
     def to_dict(self) -> dict[str, float | bool]:
-        """The slope and its errors, both variances before and after, and whether it is the multiple regression."""
-        return self.slope.to_dict() | {
+        """The slope as ``effect`` with its errors, both variances, and whether it is the multiple regression."""
+        return named("effect", self.slope.to_dict()) | {
             "dose_variance_before": self.dose_variance_before,
             "dose_variance_after": self.dose_variance_after,
             "outcome_variance_before": self.outcome_variance_before,

@@ -35,7 +35,7 @@ from promotions.discount.effect.sensitivity import LongStoryShort, benchmarks, b
 from promotions.discount.regression import Controls, Slope, slope
 from promotions.discount.tables import require_levels
 from promotions.inference.clusters import Z_95, cluster_codes
-from promotions.inference.estimates import LEVEL, Effect
+from promotions.inference.estimates import LEVEL, Effect, all_named, named
 
 Floats = NDArray[np.float64]
 
@@ -232,9 +232,9 @@ def effects_table(
     """``outcome, table, name, estimate, error, ci_low, ci_high, p_value`` and, of a simulation, ``truth``."""
     rows: list[dict[str, Any]] = []
     for outcome, found in of_log.items():
-        named = {key: each.robust for key, each in found.regressions.items()}
-        named |= {LINEAR_DML: found.linear.slope.robust, FOREST_DML: found.forest.robust}
-        rows += [{"outcome": outcome, "table": LOG, "name": key, **each.to_dict()} for key, each in named.items()]
+        effects = {key: each.robust for key, each in found.regressions.items()}
+        effects |= {LINEAR_DML: found.linear.slope.robust, FOREST_DML: found.forest.robust}
+        rows += [{"outcome": outcome, "table": LOG, "name": key, **each.to_dict()} for key, each in effects.items()]
         rows += [
             {"outcome": outcome, "table": TEST, "name": key, **each.robust.to_dict()}
             for key, each in of_test.get(outcome, {}).items()
@@ -251,20 +251,26 @@ def metrics(
     settings: Settings,
     truth: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """By outcome every estimate, the three steps and the sensitivity to an omitted confounder, as nested numbers."""
+    """By outcome every estimate, the three steps and the sensitivity to an omitted confounder.
+
+    ``ladder`` has an entry for each rung but the last, which is ``adjusted_all``; ``fwl`` one for each.
+    """
     document: dict[str, Any] = {}
     controls = controls_of_log(log, settings)
     for outcome, found in of_log.items():
-        named: dict[str, Any] = {key: each.to_dict() for key, each in found.regressions.items()}
-        named |= {LINEAR_DML: found.linear.slope.to_dict(), FOREST_DML: found.forest.to_dict()}
-        named |= {key: each.to_dict() for key, each in of_test.get(outcome, {}).items()}
-        for key, numbers in named.items():
+        estimates: dict[str, dict[str, Any]] = {key: each.to_dict() for key, each in found.regressions.items()}
+        estimates |= {LINEAR_DML: found.linear.slope.to_dict(), FOREST_DML: found.forest.to_dict()}
+        estimates |= {key: each.to_dict() for key, each in of_test.get(outcome, {}).items()}
+        for key, numbers in estimates.items():
             known = truth.get(f"slope_{outcome}_{TRUTHS.get(key)}")
             if known is not None:
                 numbers["truth"] = known
+        # Named after the user's columns, so each is an entry of its own.
+        ladder = {key: named("effect", estimates.pop(key)) for key in found.steps if key != ALL}
         yardstick = of_test[outcome][RANDOMISED].robust.estimate if outcome in of_test else None
         document[outcome] = {
-            **named,
+            **all_named(estimates),
+            "ladder": ladder,
             "fwl": {key: steps.to_dict() for key, steps in found.steps.items()},
             "sensitivity": sensitivity_metrics(log.outcome(outcome), log.dose, controls, found, yardstick),
         }
@@ -302,7 +308,7 @@ def sensitivity_metrics(
             "control": str(strongest["control"]),
             "r2_dose": float(strongest["r2_dose"]),
             "r2_outcome": float(strongest["r2_outcome"]),
-            "regression_estimate": float(strongest["estimate"]),
+            "regression": float(strongest["estimate"]),
             "regression_ci_low": float(strongest["ci_low"]),
             "regression_ci_high": float(strongest["ci_high"]),
             "double_ml_low": low,

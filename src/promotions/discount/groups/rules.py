@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from promotions.discount.groups.bins import NONE, Bins, Codes, Floats
+from promotions.discount.rules import RuleValue, constant, value_of_rules
 from promotions.discount.scores import DoseScores
-from promotions.inference.clusters import Z_95, clustered_error, one_sided_p_value
-from promotions.inference.multiplicity import holm
+from promotions.inference.clusters import Z_95
 
 # Customers of a bin who had a band: the mean of fewer is mostly luck.
 SUPPORT = 30
@@ -108,65 +108,29 @@ def _gains(profit: Floats, band: Codes, supported: Codes, controls: Floats | Non
     return gain, error
 
 
-def value_of_rules(
-    profit: Floats, dose: Floats, band: Codes, bands: Bins, decisions: Mapping[str, Codes], means: Floats
-) -> pd.DataFrame:
-    """What rules, and every constant band (``all_…``), are worth on customers whose discount was drawn by lot.
+def evaluate_bands(
+    profit: Floats,
+    dose: Floats,
+    band: Codes,
+    bands: Bins,
+    decisions: Mapping[str, Codes],
+    means: Floats,
+    rng: np.random.Generator,
+) -> dict[str, RuleValue]:
+    """Value of rules that give a band, and of every band for everybody (``constant_<band>``), see ``value_of_rules``.
 
-    ips = mean( w_i·Y_i ) and value = mean( m(x_i, π_i) + w_i·(Y_i − m(x_i, π_i)) ), doubly robust, with
-    w_i = 1{B_i = π_i}/e(π_i), e(b) the share of band b; errors know that it was counted (``DoseScores.value``). Within
-    a band a customer gets the doses of the design in their proportions.
+    Within a band a customer gets the doses of the design in their proportions.
 
-    One row a rule: ``rule, share_with_discount, mean_dose, ips, value, versus_none, versus_constant, p_value,
-    p_value_holm``, money per customer, with ``…_ci_low`` and ``…_ci_high``. Differences are paired. versus_constant:
-    over the best constant band, as the least of the differences and of either bounds (intersection–union, Berger
-    1982), which choosing the best constant from the same rows would spoil; p_value: one-sided, that it is above 0;
-    Holm's over ``decisions``.
-
-    decisions: (n,) bands by rule.  means: (n, bands) m, of models that have not seen the row.
+    profit, dose, band: (n,) of customers whose discount was drawn by lot.  decisions: (n,) bands by rule.  means:
+    (n, bands), the expected profit of each, of models that have not seen the customer.
     """
     count = len(bands.labels)
     share = np.bincount(band, minlength=count) / len(band)
-    every = dict(decisions) | {f"all_{label}": np.full(len(band), b) for b, label in enumerate(bands.labels)}
-    scores = DoseScores(share, band, profit, means)
-    given = {name: np.eye(count, dtype=bool)[chosen] for name, chosen in every.items()}
-    robust = {name: scores.value(bands_given) for name, bands_given in given.items()}
-    weighted = {name: scores.without_model().value(bands_given) for name, bands_given in given.items()}
-    mean_dose = np.array([dose[band == b].mean() for b in range(len(bands.labels))])
-    constants = [name for name in every if name not in decisions]
-    found = []
-    for name, chosen in every.items():
-        numbers = {
-            "rule": name,
-            "share_with_discount": float((mean_dose[chosen] > 0).mean()),
-            "mean_dose": float(mean_dose[chosen].mean()),
-            **_numbers(*weighted[name], "ips"),
-            **_numbers(*robust[name], "value"),
-        }
-        lead = {other: _lead(robust[name], robust[other], "lead") for other in constants if other != name}
-        if bands.labels[0] == NONE and name != constants[0]:
-            numbers |= _lead(robust[name], robust[constants[0]], "versus_none")
-        for part in ("", "_ci_low", "_ci_high"):
-            numbers[f"versus_constant{part}"] = min(values[f"lead{part}"] for values in lead.values())
-        numbers["p_value"] = max(one_sided_p_value(values["lead"], values["lead_error"]) for values in lead.values())
-        found.append(numbers)
-    frame = pd.DataFrame(found)
-    mine = frame["rule"].isin(list(decisions))
-    frame["p_value_holm"] = np.nan
-    frame.loc[mine, "p_value_holm"] = holm(frame.loc[mine, "p_value"].to_numpy(dtype=np.float64))
-    return frame
-
-
-def _lead(one: tuple[float, Floats], other: tuple[float, Floats], name: str) -> dict[str, float]:
-    """A paired difference with its error and interval."""
-    return _numbers(one[0] - other[0], one[1] - other[1], name)
-
-
-def _numbers(value: float, influence: Floats, name: str) -> dict[str, float]:
-    """A value with its error and interval."""
-    error = clustered_error(influence, np.arange(len(influence)))
-    keys = (name, f"{name}_error", f"{name}_ci_low", f"{name}_ci_high")
-    return dict(zip(keys, (value, error, value - Z_95 * error, value + Z_95 * error), strict=True))
+    constants = {constant(label): np.full(len(band), place) for place, label in enumerate(bands.labels)}
+    given = {name: np.eye(count, dtype=bool)[chosen] for name, chosen in {**decisions, **constants}.items()}
+    cost = np.array([dose[band == place].mean() for place in range(count)])
+    none = constant(NONE) if bands.labels[0] == NONE else None
+    return value_of_rules(given, list(constants), none, cost, DoseScores(share, band, profit, means), rng)
 
 
 def means_of_other_folds(profit: Floats, band: Codes, codes: Codes, fold: Codes, bands: int) -> Floats:

@@ -19,7 +19,8 @@ from promotions.boosting.settings import Boosting, make_regressor
 from promotions.discount.groups.bins import Bins, Codes, Floats, fit_bands, fit_bins
 from promotions.discount.groups.effects import KEY, BinEffects, effects_by_bin, slope
 from promotions.discount.groups.gain_curves import Curves, cumulative_curves
-from promotions.discount.groups.rules import GroupRule, means_of_other_folds, rule_from_means, value_of_rules
+from promotions.discount.groups.rules import GroupRule, evaluate_bands, means_of_other_folds, rule_from_means
+from promotions.discount.rules import RuleValue
 from promotions.discount.tables import in_order_of_content
 from promotions.inference.clusters import Z_95
 
@@ -68,13 +69,16 @@ def _spec(value: object, key: str) -> int | tuple[float, ...]:
 
 @dataclass(frozen=True)
 class ColumnStudy:
-    """What one column tells. effects, curves: by outcome (no curves for a category).  rules: what was learned."""
+    """What one column tells. effects, curves: by outcome (no curves for a category).  rules: what was learned.
+
+    worth: of the rules, and of every band for everybody.
+    """
 
     column: str
     effects: dict[str, BinEffects]
     curves: dict[str, Curves]
     rules: dict[str, GroupRule]
-    worth: pd.DataFrame
+    worth: dict[str, RuleValue]
     unsupported: int
 
 
@@ -213,10 +217,10 @@ def _study_column(
     codes, band = bins.place(here), bands.place(randomised["discount"])
     effects, curves = {}, {}
     for outcome in OUTCOMES:
-        values = randomised[outcome].to_numpy(dtype=np.float64)
-        effects[outcome] = effects_by_bin(values, dose, codes, bins.labels, rng)
+        amounts = randomised[outcome].to_numpy(dtype=np.float64)
+        effects[outcome] = effects_by_bin(amounts, dose, codes, bins.labels, rng)
         if bins.levels is None:
-            curves[outcome] = cumulative_curves(values, dose, as_numbers(here), rng)
+            curves[outcome] = cumulative_curves(amounts, dose, as_numbers(here), rng)
     learned = {}
     decided = np.zeros(len(codes), dtype=np.intp)
     for mine in range(FOLDS):
@@ -238,7 +242,7 @@ def _study_column(
         rules[LOG], decisions[LOG] = rule, rule.decide(codes)
         unsupported = int((rule.table.groupby("bin")["supported"].sum() == 0).sum())
     means = means_of_other_folds(profit, band, codes, fold, len(bands.labels))
-    worth = value_of_rules(profit, dose, band, bands, decisions, means)
+    worth = evaluate_bands(profit, dose, band, bands, decisions, means, rng.spawn(1)[0])
     return ColumnStudy(name, effects, curves, rules, worth, unsupported)
 
 

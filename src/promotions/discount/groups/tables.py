@@ -6,39 +6,47 @@ import numpy as np
 import pandas as pd
 
 from promotions.base.formatting import alike
-from promotions.discount.groups.study import LOG, GroupStudy
+from promotions.discount.groups.study import LOG, ColumnStudy, GroupStudy
+from promotions.discount.rules import is_constant
+from promotions.discount.rules import values_table as table_of
+from promotions.inference.estimates import all_named, named
 
 
 def summary(study: GroupStudy) -> dict[str, Any]:
     """What goes into the metrics: nested numbers, strings and booleans."""
-    found: dict[str, Any] = {"customers": study.customers, "overall": study.overall}
-    for name, column in study.columns.items():
-        entry: dict[str, Any] = {}
-        for outcome, effects in column.effects.items():
-            rows = effects.frame.set_index("bin")
-            entry[outcome] = {
-                "equal_effects_statistic": effects.equal,
-                "equal_effects_p_value": effects.equal_p_value,
-                "bins": {str(label): {str(k): float(v) for k, v in row.items()} for label, row in rows.iterrows()},
-            }
-            if outcome in column.curves:
-                curves = column.curves[outcome]
-                entry[outcome]["gain_area"] = {
-                    "estimate": curves.area,
-                    "error": curves.area_error,
-                    "p_value": curves.area_p_value,
-                }
-        rules = column.worth[~column.worth["rule"].str.startswith("all_")].set_index("rule")
-        entry["rules"] = {
-            str(rule): {str(k): float(v) for k, v in row.items() if np.isfinite(v)} for rule, row in rules.iterrows()
+    return {
+        "customers": study.customers,
+        "overall": all_named(study.overall),
+        "columns": {name: _of_column(column) for name, column in study.columns.items()},
+    }
+
+
+def _of_column(column: ColumnStudy) -> dict[str, Any]:
+    """By outcome the effects of the bins, and the rules by this column as ``policies``."""
+    entry: dict[str, Any] = {}
+    for outcome, effects in column.effects.items():
+        entry[outcome] = {
+            "equal_effects_statistic": effects.equal,
+            "equal_effects_p_value": effects.equal_p_value,
+            "bins": {str(row["bin"]): _of_bin(row) for _, row in effects.frame.iterrows()},
         }
-        if LOG in column.rules:
-            chosen = column.rules[LOG].table
-            chosen = chosen[chosen["chosen"]]
-            entry["rules"][LOG]["choice"] = dict(zip(chosen["bin"], chosen["band"], strict=True))
-            entry["rules"][LOG]["bins_without_support"] = column.unsupported
-        found[name] = entry
-    return found
+        if (curves := column.curves.get(outcome)) is not None:
+            area = {"estimate": curves.area, "error": curves.area_error, "p_value": curves.area_p_value}
+            entry[outcome] |= named("gain_area", area)
+    policies: dict[str, dict[str, Any]] = {
+        name: dict(value.to_dict()) for name, value in column.worth.items() if not is_constant(name)
+    }
+    if LOG in column.rules:
+        chosen = column.rules[LOG].table
+        chosen = chosen[chosen["chosen"]]
+        policies[LOG]["choice"] = dict(zip(chosen["bin"], chosen["band"], strict=True))
+        policies[LOG]["bins_without_support"] = column.unsupported
+    return entry | {"policies": policies}
+
+
+def _of_bin(row: "pd.Series[Any]") -> dict[str, Any]:
+    numbers = {"estimate": row["effect"], **row.drop(["bin", "customers", "effect"])}
+    return {"customers": int(row["customers"]), **named("effect", {str(k): float(v) for k, v in numbers.items()})}
 
 
 def effects_table(study: GroupStudy) -> pd.DataFrame:
@@ -62,18 +70,18 @@ def curves_table(study: GroupStudy) -> pd.DataFrame:
 
 
 def rules_table(study: GroupStudy) -> pd.DataFrame:
-    """What each rule was made of: ``column, rule`` and the columns of ``GroupRule.table``."""
+    """What each rule was made of: ``column, policy`` and the columns of ``GroupRule.table``."""
     parts = [
-        rule.table.assign(column=name, rule=which)
+        rule.table.assign(column=name, policy=which)
         for name, column in study.columns.items()
         for which, rule in column.rules.items()
     ]
-    return _first(parts, "column", "rule")
+    return _first(parts, "column", "policy")
 
 
 def values_table(study: GroupStudy) -> pd.DataFrame:
-    """What each rule and each constant band is worth: ``column`` and the columns of ``value_of_rules``."""
-    return _first([column.worth.assign(column=name) for name, column in study.columns.items()], "column")
+    """What each rule and each constant band is worth: ``column`` and the columns of ``rules.values_table``."""
+    return _first([table_of(column.worth).assign(column=name) for name, column in study.columns.items()], "column")
 
 
 def _first(parts: list[pd.DataFrame], *columns: str) -> pd.DataFrame:

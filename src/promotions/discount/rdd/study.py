@@ -16,6 +16,7 @@ from promotions.discount.rdd import jump as rdd
 from promotions.discount.rdd.jump import Cutoff, Design
 from promotions.discount.regression import least_squares
 from promotions.inference.clusters import Z_95
+from promotions.inference.estimates import all_named
 
 Floats = NDArray[np.float64]
 
@@ -162,12 +163,15 @@ def jump_metrics(
     dose_cells = honest.Cells.of(outcomes[DOSE][:, None], design)
     for name, values in outcomes.items():
         cells = honest.Cells.of(np.column_stack([values, outcomes[DOSE]]), design)
-        document[name] = {key: each.to_dict() for key, each in jumps[name].items()} | {
-            "robust": robust[name].to_dict(),
-            "robust_by_value": rdd.robust_jump(values, design, by_value=True).to_dict(),
-            "honest": honest.honest_jump(cells, curvatures[name]).to_dict()
-            | {"curvature_breakdown": honest.breakdown(cells)},
-        }
+        document[name] = all_named(
+            {key: each.to_dict() for key, each in jumps[name].items()}
+            | {
+                "robust": robust[name].to_dict(),
+                "robust_by_value": rdd.robust_jump(values, design, by_value=True).to_dict(),
+                "honest": honest.honest_jump(cells, curvatures[name]).to_dict()
+                | {"curvature_breakdown": honest.breakdown(cells)},
+            }
+        )
         if name == DOSE:
             continue
         ratios: dict[str, Any] = {key: rdd.ratio(jumps[name][key], jumps[DOSE][key]).to_dict() for key in named}
@@ -176,7 +180,7 @@ def jump_metrics(
         of_dose = honest.honest_jump(dose_cells, curvatures[DOSE], width)
         if of_dose.ci_low > 0 or of_dose.ci_high < 0:
             ratios["honest"] = honest.honest_ratio(cells, (curvatures[name], curvatures[DOSE]), width).to_dict()
-        document[f"{name}_per_dollar"] = ratios
+        document[f"{name}_per_dollar"] = all_named(ratios)
     return document
 
 

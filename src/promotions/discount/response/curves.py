@@ -149,7 +149,7 @@ class Responses:
             "features": len(self.features),
             "share_without_support": float((~supported.any(axis=1)).mean()),
             "left_out": dict(self.left_out),
-            "explained": dict(self.explained),
+            "learners": {name: {"explained": share} for name, share in self.explained.items()},
             "levels_beyond_the_log": int((~supported.any(axis=0)).sum()),
             "supported": {
                 f"{level:g}": float(share)

@@ -90,10 +90,10 @@ def _draw_group(axes: "Axes", rows: pd.DataFrame) -> None:
 def profit_by_rule(frame: pd.DataFrame, *, lift: tuple[float, float, float], simulated: bool) -> "Figure":
     """What each rule earns with its interval, best first; the champion, named before, is marked.
 
-    frame: policy, rule, name, profit, ci_low, ci_high, champion.  lift: of the champion over the best constant dose,
+    frame: policy, rule, name, dr, dr_ci_low, dr_ci_high, champion.  lift: of the champion over the best constant dose,
     with its interval.
     """
-    rows = frame.sort_values(["profit", "policy"], ascending=[False, True], kind="stable").reset_index(drop=True)
+    rows = frame.sort_values(["dr", "policy"], ascending=[False, True], kind="stable").reset_index(drop=True)
     champion = rows["champion"].astype(bool).to_numpy()
     told = int(champion.argmax())
     names = [_rule_name(str(rule), str(name)) for rule, name in zip(rows["rule"], rows["name"], strict=True)]
@@ -111,19 +111,19 @@ def profit_by_rule(frame: pd.DataFrame, *, lift: tuple[float, float, float], sim
     figure = new_figure(title, subtitle, simulated=simulated, height=1.2 + 0.255 * len(rows))
     axes = figure.subplots()
     axes.axhspan(told - 0.5, told + 0.5, color="#F1EEE6", zorder=0)
-    none = rows.loc[rows["policy"] == "constant_0", "profit"]
+    none = rows.loc[rows["policy"] == "constant_0", "dr"]
     if len(none):
         axes.axvline(float(none.iloc[0]), color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1.5)
     for rule, (label, hue) in RULES.items():
         members = rows[rows["rule"] == rule]
         if len(members):
-            reach = np.abs(members[["ci_low", "ci_high"]].sub(members["profit"], axis=0).to_numpy().T)
+            reach = np.abs(members[["dr_ci_low", "dr_ci_high"]].sub(members["dr"], axis=0).to_numpy().T)
             axes.errorbar(
-                members["profit"], members.index, xerr=reach, fmt="o", markersize=5, elinewidth=1.6, color=hue,
+                members["dr"], members.index, xerr=reach, fmt="o", markersize=5, elinewidth=1.6, color=hue,
                 label=label,
             )  # fmt: skip
-    places = decimals(rows[["ci_low", "ci_high"]].to_numpy().ravel())
-    for place, (profit, below, above) in enumerate(rows[["profit", "ci_low", "ci_high"]].itertuples(index=False)):
+    places = decimals(rows[["dr_ci_low", "dr_ci_high"]].to_numpy().ravel())
+    for place, (profit, below, above) in enumerate(rows[["dr", "dr_ci_low", "dr_ci_high"]].itertuples(index=False)):
         axes.annotate(
             f"{number(profit, places)}  [{number(below, places)}, {number(above, places)}]",
             (1, place), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points",

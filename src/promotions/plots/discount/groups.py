@@ -160,15 +160,14 @@ def _draw_gain(axes: "Axes", part: pd.DataFrame) -> None:
 def rule_values(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     """What each rule by groups earns over the best constant discount.
 
-    frame: column, rule, versus_constant, versus_constant_ci_low, versus_constant_ci_high, p_value_holm, mean_dose
-    (``values_table``).
+    frame: column, policy, vs_best_constant, vs_best_constant_ci_low, vs_best_constant_ci_high (``values_table``).
     """
-    rows = frame[frame["rule"].isin(["log", "test"])]
-    rows = rows.sort_values("versus_constant", ascending=False, kind="stable").reset_index(drop=True)
+    rows = frame[frame["policy"].isin(["log", "test"])]
+    rows = rows.sort_values("vs_best_constant", ascending=False, kind="stable").reset_index(drop=True)
     best = rows.iloc[0]
-    amount = number(float(best["versus_constant"]), decimals([float(best["versus_constant"])]))
-    how = f"by {readable_name(str(best['column'])).lower()}, {RULES[str(best['rule'])]},"
-    if best["versus_constant_ci_low"] > 0:
+    amount = number(float(best["vs_best_constant"]), decimals([float(best["vs_best_constant"])]))
+    how = f"by {readable_name(str(best['column'])).lower()}, {RULES[str(best['policy'])]},"
+    if best["vs_best_constant_ci_low"] > 0:
         title = f"The rule {how} earns {amount} a customer more than any constant discount"
     else:
         title = f"No rule by groups surely beats the best constant discount; best: {how.removesuffix(',')}, {amount}"
@@ -179,12 +178,12 @@ def rule_values(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     axes = figure.subplots()
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)
     for rule, hue in (("log", BLUE), ("test", ORANGE)):
-        part = rows[rows["rule"] == rule]
+        part = rows[rows["policy"] == rule]
         if len(part):
-            ends = part[["versus_constant_ci_low", "versus_constant_ci_high"]]
-            reach = np.abs(ends.sub(part["versus_constant"], axis=0).to_numpy().T)
+            ends = part[["vs_best_constant_ci_low", "vs_best_constant_ci_high"]]
+            reach = np.abs(ends.sub(part["vs_best_constant"], axis=0).to_numpy().T)
             axes.errorbar(
-                part["versus_constant"], part.index, xerr=reach, fmt="o", markersize=5, elinewidth=1.6, color=hue,
+                part["vs_best_constant"], part.index, xerr=reach, fmt="o", markersize=5, elinewidth=1.6, color=hue,
                 label=RULES[rule],
             )  # fmt: skip
     axes.set_yticks(range(len(rows)), [shortened(readable_name(str(name))) for name in rows["column"]])

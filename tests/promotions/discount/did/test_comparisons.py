@@ -41,7 +41,7 @@ def test_the_files_numbers_are_reproduced_and_the_clean_ones_stand_beside_them(r
     assert of(found, "cross_section")["estimate"] == pytest.approx(-7.124377, abs=1e-6)
     everybody = of(found, "did")
     assert everybody["estimate"] == pytest.approx(-4.773501642, abs=1e-9)
-    assert everybody["error_classical"] == pytest.approx(0.62465, abs=1e-5)
+    assert everybody["classical_error"] == pytest.approx(0.62465, abs=1e-5)
     assert of(found, "did_known")["estimate"] == pytest.approx(-5.2566, abs=1e-4)
     clean = of(found, "did_clean")
     assert clean["estimate"] == pytest.approx(-5.215303407, abs=1e-6)

@@ -239,6 +239,8 @@ def test_the_study_reports_the_dose_and_the_effect_of_a_dollar(customers):
         assert found["effect_per_dollar"] == pytest.approx(found["effect"] / 20)
         assert found["effect"] == pytest.approx(-6, abs=2)
         assert sum(found["weights"].values()) == pytest.approx(1)
+        assert found["synthetic_did_ci_low"] < found["synthetic_did"] < found["synthetic_did_ci_high"]
+        assert 0 < found["least_possible_p_value"] <= found["effect_p_value"] <= 1
         assert found["leave_one_out_low"] <= found["effect"] <= found["leave_one_out_high"]
     assert set(paths_table(studies)["outcome"]) == {"profit", "sales"}
     assert study_region(make_panel(customers, replace(DESIGN, region=None)), 5, rng_of()) == {}

@@ -36,4 +36,12 @@ def test_the_metrics_are_numbers_strings_and_booleans_without_gaps():
     assert found["group"]["did"]["contaminated"] is True
     assert found["group"]["did_clean"]["contaminated"] is False
     assert found["design"]["region"] == {"column": "cust_state", "level": "MG", "month": 5.0}
-    assert "error_clustered" not in found["region"]["did_clean"]["profit"]
+    clean = found["group"]["did_clean"]
+    assert clean["profit_clustered_ci_low"] < clean["profit"] < clean["profit_clustered_ci_high"]
+    assert "profit_clustered_se" not in found["region"]["did_clean"]
+    first = found["group_event_study"]["profit"]
+    assert first["first_month_ci_low"] < first["first_month"] < first["first_month_ci_high"]
+    assert found["group_time"]["profit"]["overall_se"] > 0
+    assert 0 <= found["composition"]["group"]["age"]["change_p_value_holm"] <= 1
+    early = found["group_sensitivity"]["first"]
+    assert early["effect_ci_low_at_0"] < early["effect"] < early["effect_ci_high_at_0"]

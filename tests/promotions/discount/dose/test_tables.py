@@ -117,7 +117,7 @@ def test_every_lead_over_a_constant_is_listed(study):
     frame = leads_over_constants(values)
     assert len(frame) == len(values) * 3
     own = frame[frame["policy"] == frame["constant"]]
-    assert (own[["lead", "ci_low", "ci_high"]] == 0).all(axis=None)
+    assert (own[["lead", "lead_ci_low", "lead_ci_high"]] == 0).all(axis=None)
 
 
 def test_the_same_frame_gives_the_same_bytes(study):

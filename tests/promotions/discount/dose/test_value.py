@@ -11,7 +11,6 @@ from promotions.boosting.settings import Boosting
 from promotions.discount.dose.choice import Menu, champion_of, decide, expected_curve, make_menu
 from promotions.discount.dose.choice import Settings as PolicySettings
 from promotions.discount.dose.value import (
-    DoseValue,
     Settings,
     Truth,
     evaluate_doses,
@@ -24,6 +23,7 @@ from promotions.discount.dose.value import (
 )
 from promotions.discount.response.curves import Settings as ResponseSettings
 from promotions.discount.response.curves import design_levels, learn_responses
+from promotions.discount.rules import RuleValue
 from promotions.discount.scores import DoseScores
 from promotions.inference.estimates import Estimate
 
@@ -128,7 +128,7 @@ def test_the_order_of_customers_changes_nothing(seed):
 def test_a_rule_leads_itself_by_nothing_and_the_best_constant_by_the_least(seed):
     x, scores, menu = draw_scores(seed)
     values = evaluate(x, scores, menu)
-    assert values["constant_0"].versus_none == Estimate(0, 0, 0)
+    assert values["constant_0"].versus_none == Estimate(0, 0, 0, 0)
     rule = values["best.rule"]
     best = max((f"constant_{label:g}" for label in menu.labels), key=lambda name: values[name].dr.value)
     assert rule.best_constant == best
@@ -243,7 +243,7 @@ def test_without_a_level_of_no_discount_there_is_no_lift_over_it():
     menu = Menu(levels, scores.share, menu_of(scores.share).members, np.ones(4, bool))
     doses = pd.DataFrame({f"constant_{label:g}": np.full(80, label) for label in menu.labels})
     values = evaluate_doses(doses, menu, np.ones(scores.model.shape, bool), scores, np.random.default_rng(1), 100)
-    value: DoseValue = values["constant_5"]
+    value: RuleValue = values["constant_5"]
     assert value.versus_none is None
     assert not any("no_discount" in name for name in policy_metrics(values, {}, None)["constant_5"])
     assert not any("no_discount" in name for name in headline("constant_5", value, 80, None, None, menu))

@@ -307,15 +307,21 @@ def test_metrics_are_flat_numbers_and_the_story_is_told(shop, shop_effects):
     assert "null" not in text
     assert "[" not in text
     profit = document["profit"]
-    assert profit["linear_dml"]["truth"] == truth["slope_profit_log"]
+    assert profit["linear_dml_truth"] == truth["slope_profit_log"]
     assert profit["fwl"]["adjusted_all"]["equals_multiple_regression"]
     sensitivity = profit["sensitivity"]
     assert 0 < sensitivity["regression"]["robustness_value_interval"] < sensitivity["regression"]["robustness_value"]
     strongest = sensitivity["as_strong_as"]
-    assert strongest["double_ml_ci_low"] < strongest["double_ml_low"] < profit["linear_dml"]["estimate"]
+    assert strongest["double_ml_ci_low"] < strongest["double_ml_low"] < profit["linear_dml"]
     without = effect.metrics(of_log, {}, log, settings, {})
     assert "randomised" not in without["profit"]
-    assert "truth" not in without["profit"]["linear_dml"]
+    assert "linear_dml_truth" not in without["profit"]
+    # Columns may be called as they like: each rung is an entry of its own.
+    assert set(profit["ladder"]) == set(profit["fwl"]) - {"adjusted_all"}
+    for rung, numbers in profit["ladder"].items():
+        assert numbers["effect"] == pytest.approx(profit["fwl"][rung]["effect"])
+    for name in ("naive", "adjusted_all", "linear_dml", "randomised"):
+        assert profit[f"{name}_ci_low"] < profit[name] < profit[f"{name}_ci_high"]
 
 
 def test_tables_to_draw_hold_what_the_figures_need(shop, shop_effects):

@@ -6,8 +6,9 @@ import pytest
 import statsmodels.api as sm
 
 from promotions.discount.groups.bins import fit_bins
-from promotions.discount.groups.rules import means_of_other_folds, rule_from_means, value_of_rules
+from promotions.discount.groups.rules import evaluate_bands, means_of_other_folds, rule_from_means
 from promotions.discount.prepare.simulated import LEVEL_SHARES, draw_randomised
+from promotions.inference.estimates import Estimate
 from tests.support.drawn_customers import banded, draw_customers, effect_of
 from tests.support.randomness import rng_of
 
@@ -84,19 +85,19 @@ def test_values_of_rules_cover_their_truth_and_are_paired():
         fold = rng_of(seed).permutation(np.arange(2000) % 5)
         profit, dose = drawn["profit"].to_numpy(), drawn["discount"].to_numpy()
         means = means_of_other_folds(profit, band, old.astype(int), fold, len(bands.labels))
-        frame = value_of_rules(profit, dose, band, bands, chosen, means).set_index("rule")
+        values = evaluate_bands(profit, dose, band, bands, chosen, means, rng_of(seed))
         truth = {"old": effect_of(np.arange(46, 61)).sum() / 41 * 100, "none": 60 + 0.4 * 40 + 2.5}
-        row, none = frame.loc["old"], frame.loc["all_none"]
+        rule, none = values["old"], values["constant_none"]
         hits.append(
             [
-                row["versus_none_ci_low"] <= truth["old"] <= row["versus_none_ci_high"],
-                none["value_ci_low"] <= truth["none"] <= none["value_ci_high"],
-                none["ips_ci_low"] <= truth["none"] <= none["ips_ci_high"],
+                rule.versus_none.ci_low <= truth["old"] <= rule.versus_none.ci_high,
+                none.dr.ci_low <= truth["none"] <= none.dr.ci_high,
+                none.ips.ci_low <= truth["none"] <= none.ips.ci_high,
             ]
         )
-        assert row["value"] - none["value"] == pytest.approx(row["versus_none"])
-        assert row["versus_constant"] <= row["versus_none"]
-        assert row["versus_none_error"] < row["ips_error"]
+        assert rule.dr.value - none.dr.value == pytest.approx(rule.versus_none.value)
+        assert rule.versus_best_constant.value <= rule.versus_none.value
+        assert rule.versus_none.se < rule.ips.se
     # Three standard errors of 150.
     np.testing.assert_allclose(np.mean(hits, axis=0), 0.95, atol=0.053)
 
@@ -113,13 +114,13 @@ def test_on_the_simulated_source_values_cover_its_truth():
         means = means_of_other_folds(profit, band, old.astype(int), fold, len(bands.labels))
         last = len(bands.labels) - 1
         chosen = {"old": np.where(old, last, 0)}
-        found = value_of_rules(profit, dose, band, bands, chosen, means).set_index("rule").loc["old"]
+        found = evaluate_bands(profit, dose, band, bands, chosen, means, rng_of(seed))["old"].versus_none
         levels = np.array([float(name.removeprefix("sales_")) for name in expected if name != "row"])
         gain = 0.05 * expected.drop(columns="row").to_numpy() - levels
         high = bands.place(pd.Series(levels)) == last
         given = gain[:, high] @ LEVEL_SHARES[high] / LEVEL_SHARES[high].sum()
         lead = np.where(old, given - gain[:, 0], 0).mean()
-        hits.append(found["versus_none_ci_low"] <= lead <= found["versus_none_ci_high"])
+        hits.append(found.ci_low <= lead <= found.ci_high)
     # Three standard errors of 100.
     assert np.mean(hits) == pytest.approx(0.95, abs=0.066)
 
@@ -128,12 +129,16 @@ def test_a_rule_that_is_a_constant_has_no_lead_over_the_best_one(drawn):
     bands, band = banded(drawn)
     means = np.full((4000, len(bands.labels)), 70.0)
     chosen = {"same": np.zeros(4000, dtype=np.intp)}
-    frame = value_of_rules(
-        drawn["profit"].to_numpy(), drawn["discount"].to_numpy(), band, bands, chosen, means
-    ).set_index("rule")
-    assert frame.loc["same", "versus_none"] == 0
-    assert frame.loc["same", "versus_constant"] <= 0
-    assert frame.loc["same", "p_value_holm"] == 1
+    profit, dose = drawn["profit"].to_numpy(), drawn["discount"].to_numpy()
+    values = evaluate_bands(profit, dose, band, bands, chosen, means, rng_of())
+    assert values["same"].versus_none == Estimate(0, 0, 0, 0)
+    assert values["same"].versus_best_constant.value <= 0
+    assert values["same"].p_best_constant_holm == 1
+    # A band for everybody has the mean discount of those who got it.
+    for place, label in enumerate(bands.labels):
+        assert values[f"constant_{label}"].mean_dose == pytest.approx(dose[band == place].mean())
+        assert values[f"constant_{label}"].share_given == float(label != "none")
+        assert values[f"constant_{label}"].p_best_constant_holm is None
 
 
 def test_a_cells_mean_comes_of_other_folds_alone():

@@ -19,12 +19,21 @@ def test_metrics_and_tables_have_no_gaps_where_numbers_are_promised():
         for value in part.values():
             yield from leaves(value) if isinstance(value, dict) else [value]
 
-    for leaf in leaves(summary(study)):
+    metrics = summary(study)
+    for leaf in leaves(metrics):
         assert isinstance(leaf, (bool, int, float, str))
         assert not isinstance(leaf, float) or np.isfinite(leaf)
     effects = effects_table(study)
     assert set(effects["outcome"]) == {"profit", "sales"}
     assert effects.groupby(["column", "outcome"])["customers"].sum().max() == 4000
     assert set(curves_table(study)["column"]) == {"age", "tenure", PREDICTED}
-    assert rules_table(study).groupby(["column", "rule", "bin"])["chosen"].sum().eq(1).all()
-    assert set(values_table(study)["column"]) == set(study.columns)
+    assert rules_table(study).groupby(["column", "policy", "bin"])["chosen"].sum().eq(1).all()
+    values = values_table(study)
+    assert set(values["column"]) == set(study.columns)
+    # What the tables and the metrics say of a rule has one name in both.
+    for name, column in metrics["columns"].items():
+        for policy, numbers in column["policies"].items():
+            row = values[(values["column"] == name) & (values["policy"] == policy)].iloc[0]
+            shared = set(numbers) & set(values)
+            assert {"dr", "dr_se", "vs_best_constant_ci_low", "vs_best_constant_p_value_holm"} <= shared
+            assert {key: numbers[key] for key in shared} == {key: row[key] for key in shared}

@@ -36,13 +36,13 @@ AREAS = {"age": (0.013, 1e-5), "tenure": (0.0, 0.6), "predicted_sales": (0.008, 
 
 def values_frame(lead=2.0):
     rows = [
-        {"column": column, "rule": rule, "versus_constant": lead - place, "mean_dose": 20.0}
+        {"column": column, "policy": rule, "vs_best_constant": lead - place, "mean_dose": 20.0}
         for place, column in enumerate(("age", "tenure"))
         for rule in ("log", "test", "all_none")
     ]
     frame = pd.DataFrame(rows)
     return frame.assign(
-        versus_constant_ci_low=frame["versus_constant"] - 1, versus_constant_ci_high=frame["versus_constant"] + 1
+        vs_best_constant_ci_low=frame["vs_best_constant"] - 1, vs_best_constant_ci_high=frame["vs_best_constant"] + 1
     )
 
 

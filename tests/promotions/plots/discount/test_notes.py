@@ -14,8 +14,8 @@ OWN, WHAT_IF = TableMargin("randomised", 0.05), TableMargin("randomised", 0.05, 
 
 def figure(simulated):
     rows = [("constant_0", "constant", "0", 56.3), ("best.r_learner", "best", "best.r_learner", 60.9)]
-    frame = pd.DataFrame(rows, columns=["policy", "rule", "name", "profit"])
-    frame = frame.assign(ci_low=frame["profit"] - 2, ci_high=frame["profit"] + 2, champion=[False, True])
+    frame = pd.DataFrame(rows, columns=["policy", "rule", "name", "dr"])
+    frame = frame.assign(dr_ci_low=frame["dr"] - 2, dr_ci_high=frame["dr"] + 2, champion=[False, True])
     return profit_by_rule(frame, lift=(4.6, 2.6, 6.5), simulated=simulated)
 
 
