@@ -5,6 +5,7 @@ writes  data/discount/response.parquet (row, learner, level, sales, error, suppo
 """
 
 from pipeline import stage
+from promotions.base.formatting import percentage
 from promotions.discount.response.curves import Settings, design_levels, learn_responses
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     stage.write_json("metrics/discount/cate.json", metrics)
     stage.say(
         f"{len(learners)} learners on {len(log):,} customers of the log; {found.best} explains most of what is held "
-        f"out ({found.explained[found.best]:.1%}); left out, as the test's customers are unlike the log's: "
+        f"out ({percentage(found.explained[found.best], 1)}); left out, as the test's customers are unlike the log's: "
         + (", ".join(found.left_out) or "nothing")
     )
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline import stage
 from pipeline.tables import read_features, read_split, rounds_of, scores_with
+from promotions.base.formatting import percentage
 from promotions.base.rounding import significant
 from promotions.boosting.settings import Boosting
 from promotions.nuisances import OutcomeModels, cross_fit_outcomes
@@ -70,7 +71,7 @@ def main() -> None:
             each_models.save(folder)
     stage.say(
         f"{sum(map(len, scores)):,} customers scored in {len(rounds)} round{'s' * (len(rounds) > 1)}; "
-        f"outcome models explain {explained[-1]:.1%} out of fold"
+        f"outcome models explain {percentage(explained[-1], 1)} out of fold"
     )
 
 
