@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
-from promotions.policies import Audience, Rule, Training, fit_rules, read_families
+from promotions.policies import Audience, Family, Rule, Training, fit_rules, read_families
+from promotions.policies.rule import Bools, Effects, Reasons
 from promotions.scores import Scores
 
 
@@ -46,3 +48,39 @@ def learn(
             progress=progress,
         )
         return fit_rules(read_families(section), training)
+
+
+@dataclass(frozen=True)
+class Vote(Rule):
+    """Treat where most of the learners would: a rule that asks several, and of which nobody has heard."""
+
+    voters: list[str]
+    share: float
+
+    title = "Vote"
+    meaning = "Contact a customer if enough of the learners would."
+    simplicity = 35
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        return tuple(self.voters)
+
+    def decide(self, audience: Audience, effects: Effects) -> Bools:
+        return np.mean([audience.gain(effects[name]) >= 0 for name in self.voters], axis=0) >= self.share
+
+    def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:
+        return treat.astype(np.intp), ["too few learners expect a gain", "enough learners expect a gain"]
+
+
+@dataclass(frozen=True)
+class VoteRules(Family):
+    share: float
+
+    rule = Vote
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        return cls(params["share"])
+
+    def fit(self, training: Training) -> dict[str, Rule]:
+        return {"all": Vote(list(training.effects), self.share)}

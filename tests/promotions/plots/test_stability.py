@@ -10,15 +10,13 @@ from tests.support.pictures import assert_whole_and_repeatable, words
 RATIOS = ["1/60", "1/40", "1/20"]
 
 
-def table(ratios=RATIOS, learners=("s_learner", "my_new_forest")):
+def table(ratios=RATIOS, learners=("s_learner", "my_new_forest"), rules=("threshold", "weighted")):
     """``weighted.s_learner`` wins 60 % of the trials at each ratio."""
     rows = []
     for place, ratio in enumerate(ratios):
         rows += [(ratio, "treat_all", "constant", "", -0.04 * place), (ratio, "treat_none", "constant", "", 0.0)]
         rows += [
-            (ratio, f"{rule}.{name}", rule, name, 0.01 + 0.001 * k)
-            for k, name in enumerate(learners)
-            for rule in ("threshold", "weighted")
+            (ratio, f"{rule}.{name}", rule, name, 0.01 + 0.001 * k) for k, name in enumerate(learners) for rule in rules
         ]
     frame = pd.DataFrame(rows, columns=["ratio", "policy", "rule", "learner", "profit_mean"])
     frame["profit_sd"] = 0.004
@@ -70,3 +68,18 @@ def test_every_policy_stands_in_every_panel_with_the_share_of_trials_that_it_won
     assert "◂ −80" in [text.get_text() for text in dearest.texts]
     assert dearest.get_xlim()[0] > -10
     assert "10 trials" in words(figure)
+
+
+def test_rules_that_nobody_has_heard_of_have_a_place_and_a_mark_of_their_own():
+    frame = table(rules=("vote", "weighted", "threshold"))
+    figure = winners(frame, trials=10, simulated=False)
+    assert "●  threshold: treat if the effect is at least C/R        □  weighted classifier        ▲  Vote" in words(
+        figure
+    )
+    points = [line for line in figure.axes[0].get_lines() if line.get_marker() == "^"]
+    # Below the learner's other two rules, one for each learner.
+    assert [round(float(line.get_ydata()[0]) % 1, 2) for line in points] == [0.19, 0.19]
+    assert_whole_and_repeatable(lambda simulated: winners(frame, trials=10, simulated=simulated))
+    alone = words(winners(table(rules=("weighted",)), trials=10, simulated=False))
+    assert "●  weighted classifier" in alone
+    assert "threshold" not in alone

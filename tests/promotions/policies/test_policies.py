@@ -1,10 +1,7 @@
 """Which rules there are: read from params.yaml, fitted side by side, in a fixed order, each known by its name."""
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -17,9 +14,7 @@ from promotions.policies import (
     CONSTANTS,
     POLICIES,
     Audience,
-    Family,
     GainFamily,
-    Rule,
     Training,
     count_steps,
     decide,
@@ -29,7 +24,7 @@ from promotions.policies import (
     simplicity_of,
 )
 from promotions.policies.files import load_rule, save_rules
-from tests.support.fitted_rules import learn
+from tests.support.fitted_rules import Vote, VoteRules, learn
 
 PARAMS = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text())
 WEIGHTED = {
@@ -132,42 +127,6 @@ def test_simpler_rules_rank_before_harder_ones_and_strangers_last():
     assert ranks == sorted(set(ranks))
     assert simplicity_of("treat_none") == simplicity_of("treat_all") == 0
     assert rule_of("stranger.x") is None
-
-
-@dataclass(frozen=True)
-class Vote(Rule):
-    """Treat where most of the learners would: a rule that asks several, and of which nobody has heard."""
-
-    voters: list[str]
-    share: float
-
-    title = "Vote"
-    meaning = "Contact a customer if enough of the learners would."
-    simplicity = 35
-
-    @property
-    def learners(self) -> tuple[str, ...]:
-        return tuple(self.voters)
-
-    def decide(self, audience, effects):
-        return np.mean([audience.gain(effects[name]) >= 0 for name in self.voters], axis=0) >= self.share
-
-    def reasons(self, audience, effects, treat):
-        return treat.astype(np.intp), ["too few learners expect a gain", "enough learners expect a gain"]
-
-
-@dataclass(frozen=True)
-class VoteRules(Family):
-    share: float
-
-    rule = Vote
-
-    @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> Self:
-        return cls(params["share"])
-
-    def fit(self, training: Training) -> dict[str, Rule]:
-        return {"all": Vote(list(training.effects), self.share)}
 
 
 def test_a_new_family_is_an_entry_of_the_registry_and_nothing_else(draw, tmp_path, monkeypatch):

@@ -8,13 +8,24 @@ import yaml
 
 from promotions.base.errors import InputError
 from promotions.discount.margin import TABLES_OF, TableMargin
+from promotions.policies import POLICIES
 from promotions.report import certainty, customers, decision, discounts, experiment, policies, provenance, render
 from promotions.report.blocks import Missing, Table, in_words
 from promotions.report.glossary import GLOSSARY, KEYS, term
 from promotions.report.page import sections
 from promotions.report.run import PICTURE_OF, REQUIRED_METRICS, REQUIRED_TABLES
 from tests.support.project import ROOT
-from tests.support.report_facts import a_run, interval, lead, observed, params, tables, trial, with_headline
+from tests.support.report_facts import (
+    a_run,
+    interval,
+    lead,
+    observed,
+    params,
+    policy,
+    tables,
+    trial,
+    with_headline,
+)
 
 
 def plainly(text):
@@ -124,6 +135,8 @@ def test_a_rule_that_can_be_told_is_told():
     assert told == "Whom. The champion, Tree · Depth 2, says: treat if (age < 40 and orders ≥ 2)."
     assert "earns at least what the contact costs." in plainly(decision.whom(a_run()))
     assert "until the budget is spent" in plainly(decision.whom(a_run(with_headline(champion="budget.x_learner"))))
+    stranger = plainly(decision.whom(a_run(with_headline(champion="oracle.x_learner"))))
+    assert stranger.endswith("Oracle (knows the truth) · X-learner, says: contact the customers that it picks.")
     assert "a classifier picks, which was trained on the effects that X-learner predicts" in plainly(
         decision.whom(a_run(with_headline(champion="weighted.x_learner")))
     )
@@ -191,6 +204,18 @@ def test_rules_are_sorted_by_what_they_earn_and_the_champion_alone_is_marked():
     assert [plainly(cell) for cell in rows[1].cells[1:]] == [
         *("+450", "50 to 850", "+150", "−150 to 450", "3 %", "74 %"),
     ]
+
+
+def test_the_rules_of_the_table_are_explained_in_the_glossary_and_no_others():
+    note = policies.table(a_run()).note
+    assert plainly(note).startswith("Names: threshold, weighted, tree; behind the dot the learner.")
+    more = policies.table(
+        a_run(lambda found: found["policies"]["policies"].update({"groups.age": policy(0.1, 0.2, 0)}))
+    )
+    assert plainly(more.note).startswith("Names: threshold, weighted, tree, groups; behind")
+    entries = {entry.key: entry for entry in GLOSSARY}
+    for name, family in POLICIES.items():
+        assert (entries[name].title, entries[name].text) == (family.rule.title, family.rule.meaning)
 
 
 def test_a_constant_is_not_compared_with_itself_in_the_table():
@@ -446,6 +471,15 @@ def test_parameters_are_written_as_params_yaml_writes_them():
     assert rows["policy.budget"] == "{share: null, money: null}"
     assert rows["learners"] == "x_learner"
     assert "data.table.overlap" not in rows
+
+
+def test_the_entries_of_policy_are_stated_whichever_there_are():
+    given = params() | {"policy": {"threshold": {}, "vote": {"share": 0.5}}}
+    rows = {plainly(row.cells[0]): plainly(row.cells[1]) for row in provenance.parameters(a_run(params=given)).rows}
+    assert {name: value for name, value in rows.items() if name.startswith("policy.")} == {
+        "policy.threshold": "{}",
+        "policy.vote": "{share: 0.5}",
+    }
 
 
 def test_every_parameter_that_the_page_states_is_in_params_yaml():

@@ -13,19 +13,20 @@ from promotions.stability import Procedure, Subjects, draw_trial, metrics, read_
 
 SMALL = {"trees": 12, "leaves": 4, "learning_rate": 0.2, "min_leaf": 20, "feature_share": 1, "row_share": 1, "l2": 1}
 POLICIES = {"threshold": {}, "weighted": SMALL | {"leaves": [3, 6], "trees": 8}}
+TREE = {"depth": 1, "cuts": 8, "min_leaf": 20}
 LEARNERS = {"s_learner": {"model": SMALL}, "dr_learner": {"effect": SMALL}, "double_ml": {"winsorize": 3}}
 STABILITY = {
     "trials": 2, "customers": None, "ratios": ["1/4", 0.1], "train_share": 0.6, "folds": 3, "learners": "all",
 }  # fmt: skip
 
 
-def procedure(charged="on_treatment", method="stacking", sections=LEARNERS, **stability):
+def procedure(charged="on_treatment", method="stacking", sections=LEARNERS, policies=POLICIES, **stability):
     return Procedure.from_params(
         STABILITY | stability,
         sections,
         ensemble={"method": method},
         nuisance=SMALL,
-        policies=POLICIES,
+        policies=policies,
         charged=charged,
         max_levels=5,
     )
@@ -141,6 +142,11 @@ def test_wrong_ratios_are_named(listed, message):
         ({"charged": "never"}, r"costs\.charged: 'never' is unknown"),
         ({"method": "mean"}, r"ensemble\.method: 'mean' is unknown"),
         ({"sections": {"s_learner": {}}}, r"learners\.s_learner\.model"),
+        ({"policies": {"weigthed": {}}}, r"policy\.weigthed is unknown"),
+        (
+            {"policies": {"tree": TREE}},
+            r"policy: stability repeats the rules threshold, weighted, of which params\.yaml",
+        ),
     ],
 )
 def test_a_wrong_parameter_is_named(changed, message):
@@ -205,6 +211,13 @@ def test_neither_another_learner_nor_another_ratio_changes_a_number(subjects, tr
     alone = run_trial(subjects, procedure(learners=["dr_learner"], ratios=["1/4"]), (7, 0))
     whole = trials[0][trials[0]["ratio"] == "1/4"].set_index("policy")
     pd.testing.assert_frame_equal(alone.set_index("policy"), whole.loc[alone["policy"]], check_exact=True)
+
+
+def test_rules_that_params_yaml_does_not_list_or_that_trials_cannot_repeat_are_left_out(subjects, trials):
+    chosen = procedure(policies={"tree": TREE, "weighted": POLICIES["weighted"]})
+    assert chosen.policies == ["treat_all", "treat_none", *(f"weighted.{name}" for name in (*LEARNERS, "ensemble"))]
+    fewer = run_trial(subjects, chosen, (7, 0)).set_index(["ratio", "policy"])
+    pd.testing.assert_frame_equal(fewer, trials[0].set_index(["ratio", "policy"]).loc[fewer.index], check_exact=True)
 
 
 def test_outcomes_of_those_who_are_tested_change_no_decision(subjects, trials):

@@ -13,7 +13,16 @@ from matplotlib.text import Text
 
 from promotions.plots.evaluation import figures, heterogeneity
 from promotions.plots.soundness.balance import balance
-from promotions.plots.style import LEARNER_ORDER, REFERENCES, colours, png_bytes, readable_name
+from promotions.plots.style import (
+    CONSTANT,
+    LEARNER_ORDER,
+    REFERENCES,
+    RULE_ORDER,
+    colours,
+    png_bytes,
+    readable_name,
+    rule_colours,
+)
 
 RATIO = 0.025
 LEARNERS = ["x_learner", "causal_forest", "my_new_forest"]
@@ -279,6 +288,15 @@ def test_a_learner_keeps_its_colour_whoever_else_is_there() -> None:
     assert colours(["x_learner", "zebra"])["zebra"] != everyone["x_learner"]
     beside = colours([*LEARNER_ORDER, "x_learner_deep", "x_learner_shallow"])
     assert len(set(beside.values())) == len(beside)
+
+
+def test_a_rule_keeps_its_colour_and_a_new_one_takes_one_that_is_left() -> None:
+    everyone = rule_colours([*RULE_ORDER, CONSTANT])
+    assert len(set(everyone.values())) == len(RULE_ORDER) + 1
+    assert {name: rule_colours([name])[name] for name in everyone} == everyone
+    beside = rule_colours([*RULE_ORDER, CONSTANT, "vote"])
+    assert beside.items() > everyone.items()
+    assert beside["vote"] not in everyone.values()
 
 
 @pytest.mark.parametrize(
