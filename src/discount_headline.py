@@ -49,7 +49,7 @@ def main() -> None:
         section = at(documents, name, *sections) or {}
         answer = interval(section, asked) if asked in section else f"no answer: {why(name, role, documents, reasons)}"
         print(f"  {words:<58}{answer}")
-    if margins := margins_of({name: documents[name] for name in ("effect", "rdd", "did")}):
+    if margins := margins_of({name: documents.get(name, {}) for name in ("effect", "rdd", "did")}):
         print(f"\n{margin_sentence(margins)}")
     print("\nThey ask about other customers and other sizes of a discount, and its effect is no straight line.")
     if "policies" in documents:
@@ -65,7 +65,7 @@ def current_documents(lineage: Lineage) -> tuple[dict[str, dict[str, Any]], dict
     for name, (writer, paths) in DOCUMENTS.items():
         path, reason = next(((path, reason) for path in paths if (reason := lineage.outdated(path))), (paths[0], None))
         if reason:
-            reasons[name] = f"{path}: {reason}; run `dvc repro {writer}`"
+            reasons[name] = f"{path}: {reason}; run `dvc repro discounts/dvc.yaml:{writer}`"
         else:
             documents[name] = stage.read_json(path)
     return documents, reasons

@@ -199,7 +199,9 @@ def test_an_unknown_learner_names_the_known_ones(shared: Project, tmp_path: Path
     try:
         for script in ("ingest", "prepare", "split", "nuisance"):
             assert shared.run("python", f"src/{script}.py").returncode == 0
-        assert "learners.y_learner is unknown; it is one of s_learner" in fails(shared, "src/cate.py", "y_learner")
+        assert "learners.y_learner is unknown; it is one of causal_forest, double_ml, dr_learner, s_learner" in fails(
+            shared, "src/cate.py", "y_learner"
+        )
     finally:
         shared.run("git", "checkout", "-q", "--", "params.yaml")
         shared.run("git", "clean", "-qfdx")

@@ -71,7 +71,7 @@ def test_every_stage_has_run_and_says_that_it_is_simulated(discounts: Project) -
 def test_a_new_margin_reruns_what_depends_on_it_and_learns_no_response_again(discounts: Project) -> None:
     before = metrics_of(discounts)
     output = discounts.dvc("exp", "run", *TARGETS, "-S", "discount.margin=0.06")
-    assert set(discounts.stages_run(output)) == OF_MARGIN
+    assert set(discounts.stages_run(output)) == {f"discounts/dvc.yaml:{stage}" for stage in OF_MARGIN}
     after = metrics_of(discounts)
     assert {name for name in after if after[name] != before[name]} == set(after) - {"prepare.json", "cate.json"}
     sales = [json.loads(content["effect.json"])["sales"]["randomised"] for content in (before, after)]
@@ -101,7 +101,10 @@ def test_the_answer_is_printed(discounts: Project) -> None:
     assert f"{headline['lift_over_best_constant']:+.2f} per customer" in printed
     (discounts.folder / "metrics/discount/rdd.json").unlink()
     printed = discounts.run("python", "src/discount_headline.py").stdout
-    assert "no answer: metrics/discount/rdd.json: it is not there; run `dvc repro discount_rdd`" in printed
+    assert (
+        "no answer: metrics/discount/rdd.json: it is not there; run `dvc repro discounts/dvc.yaml:discount_rdd`"
+        in printed
+    )
     assert f"* {headline['champion']}" in printed
 
 

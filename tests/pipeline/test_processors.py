@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from project import Project, copy_project
+
+from tests.support.project import Project, copy_project
 
 # What stages write, but for fit times.
 WRITTEN = ("data", "models", "metrics", "plots")

@@ -15,6 +15,7 @@ import pytest
 from promotions.scoring.listing import Allowance, Listing
 from promotions.scoring.scorer import Scorer
 from promotions.sources.new_customers import NewTable
+from promotions.user_files import UserFile
 from tests.support.project import FEW, Project, copy_project
 
 HOSTILE = ["=cmd|'/c calc'!A1", "<script>alert(1)</script>", "-2+3;=1", 'a "quoted", name', "@SUM(A1)"]
@@ -63,7 +64,7 @@ def score(project: Project, new: str, *options: str, out: str = "out.csv") -> pd
 def scored(project: Project, name: str, learner: str) -> pd.DataFrame:
     """new.csv as a policy has it."""
     scorer = Scorer.load(project.folder / "models", name, learner)
-    piece = next(NewTable(project.folder / "new.csv", scorer.encoder, "id").pieces())
+    piece = next(NewTable(UserFile(project.folder / "new.csv", "new.csv"), scorer.encoder, "id").pieces())
     frame, charge = scorer.score(piece)
     allowance = Allowance.of(scorer.budget, None, None)
     if not allowance.limits:

@@ -438,11 +438,11 @@ def test_the_column_by_which_effects_differ_most_surely_is_told():
 @pytest.mark.parametrize(
     ("absent", "command"),
     [
-        ("discount/effect", "dvc repro discount_effect"),
-        ("discount/rdd", "dvc repro discount_rdd"),
-        ("discount/did", "dvc repro discount_did"),
-        ("discount/groups", "dvc repro discount_groups"),
-        ("discount", "dvc repro discount_evaluate"),
+        ("discount/effect", "dvc repro discounts/dvc.yaml:discount_effect"),
+        ("discount/rdd", "dvc repro discounts/dvc.yaml:discount_rdd"),
+        ("discount/did", "dvc repro discounts/dvc.yaml:discount_did"),
+        ("discount/groups", "dvc repro discounts/dvc.yaml:discount_groups"),
+        ("discount", "dvc repro discounts/dvc.yaml:discount_evaluate"),
     ],
 )
 def test_a_part_of_the_discounts_that_was_not_run_names_its_command_and_stops_nothing(absent, command):

@@ -21,7 +21,7 @@ from promotions.discount.prepare.tables import (
 )
 from promotions.user_files import UserFile
 
-SHARED = Path(__file__).parents[4] / "shared" / "data" / "discount"
+SHARED = Path(__file__).parents[5] / "shared" / "data" / "discount"
 FILES = {
     "observational": "discounts_nonrandom.csv",
     "randomised": "discounts_random.csv",
