@@ -94,7 +94,7 @@ def test_an_answer_that_is_not_of_the_last_run_gets_no_page_and_the_last_page_go
 
 
 def test_what_of_the_discounts_is_not_of_the_last_run_is_left_out(folder):
-    assert "dvc repro discount_rdd" not in page_of(folder)
+    assert "dvc repro discounts/dvc.yaml:discount_rdd" not in page_of(folder)
     with (folder / "metrics/discount/rdd.json").open("a") as file:
         file.write("\n")
     page = page_of(folder)
