@@ -6,14 +6,11 @@ import numpy as np
 import pandas as pd
 
 from promotions.base.formatting import number, p_text, plain
-from promotions.plots.style import ALERT, FAINT, INK, RULE_PALETTE, new_figure, shortened, styled
+from promotions.plots.soundness.differences import LARGE_DIFFERENCE, SHOWN, draw_band
+from promotions.plots.style import ALERT, INK, RULE_PALETTE, new_figure, shortened, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Columns in the picture, and what is called a large standardised difference (Austin 2009).
-SHOWN = 30
-LARGE_DIFFERENCE = 0.1
 
 
 @styled
@@ -43,10 +40,7 @@ def balance(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     subtitle = f"Treated less control, {number_shown} columns, with 95% intervals; one in twenty misses 0 by chance"
     figure = new_figure(title, subtitle, simulated=simulated, height=0.95 + 0.235 * len(rows))
     axes = figure.subplots()
-    axes.axvspan(-LARGE_DIFFERENCE, LARGE_DIFFERENCE, color="#F4F4F1", zorder=0)
-    axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)
-    for edge in (-LARGE_DIFFERENCE, LARGE_DIFFERENCE):
-        axes.axvline(edge, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
+    draw_band(axes)
     for depends, marker, hue, label in (
         (False, "o", RULE_PALETTE[0], "balanced"),
         (True, "D", ALERT, "depends on treatment"),

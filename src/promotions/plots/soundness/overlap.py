@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.base.formatting import number, percentage, plain
+from promotions.plots.soundness.differences import LARGE_DIFFERENCE, SHOWN, draw_band
 from promotions.plots.style import ALERT, FAINT, INK, RULE_PALETTE, new_figure, shortened, styled
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
 # Of a histogram, each around a whole even per cent.
 BINS = 51
-# Columns in the picture of balance, and what is called a large standardised difference (Austin 2009).
-SHOWN = 30
-LARGE_DIFFERENCE = 0.1
 # Half a bar.
 MARGIN = 0.01
 TREATED, CONTROL = RULE_PALETTE[1], RULE_PALETTE[0]
@@ -92,10 +90,7 @@ def weighted_balance(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     subtitle = f"Treated less control, {which} columns; up to ±{plain(LARGE_DIFFERENCE)} is usually called negligible"
     figure = new_figure(title, subtitle, simulated=simulated, height=1.2 + 0.235 * len(rows))
     axes = figure.subplots()
-    axes.axvspan(-LARGE_DIFFERENCE, LARGE_DIFFERENCE, color="#F4F4F1", zorder=0)
-    axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)
-    for edge in (-LARGE_DIFFERENCE, LARGE_DIFFERENCE):
-        axes.axvline(edge, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
+    draw_band(axes)
     axes.hlines(rows.index, rows["smd_before"], rows["smd_after"], color=FAINT, linewidth=1, zorder=2)
     axes.plot(rows["smd_before"], rows.index, "D", markersize=5, color=ALERT, label="as they are")
     axes.plot(rows["smd_after"], rows.index, "o", markersize=5, color=RULE_PALETTE[0], label="weighted by 1/chance")
