@@ -54,7 +54,7 @@ def learn(
 class Vote(Rule):
     """Treat where most of the learners would: a rule that asks several, and of which nobody has heard."""
 
-    voters: list[str]
+    voters: tuple[str, ...]
     share: float
 
     title = "Vote"
@@ -63,7 +63,7 @@ class Vote(Rule):
 
     @property
     def learners(self) -> tuple[str, ...]:
-        return tuple(self.voters)
+        return self.voters
 
     def decide(self, audience: Audience, effects: Effects) -> Bools:
         return np.mean([audience.gain(effects[name]) >= 0 for name in self.voters], axis=0) >= self.share
@@ -83,4 +83,4 @@ class VoteRules(Family):
         return cls(params["share"])
 
     def fit(self, training: Training) -> dict[str, Rule]:
-        return {"all": Vote(list(training.effects), self.share)}
+        return {"all": Vote(tuple(training.effects), self.share)}

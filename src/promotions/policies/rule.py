@@ -85,13 +85,13 @@ class Rule(ABC):
         return None
 
     def to_json(self) -> dict[str, Any]:
-        """A document from which ``from_json`` makes the same rule: its fields, if JSON can hold them."""
+        """A document from which ``from_json`` makes the same rule: its fields, if they are plain values or tuples."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], booster: Any = None) -> Self:  # noqa: ARG003
         """The rule that ``to_json`` described.  booster: what it kept in a file of its own."""
-        return cls(**document)
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in document.items()})
 
 
 def pays(audience: Audience) -> list[str]:

@@ -142,7 +142,7 @@ def test_a_new_family_is_an_entry_of_the_registry_and_nothing_else(draw, tmp_pat
     assert simplicity_of("threshold.a") < simplicity_of("vote.all") < simplicity_of("weighted.a")
     # Its fields are its document.
     save_rules(tmp_path, rules, economics)
-    assert load_rule(tmp_path, "vote.all")[0] == rules["vote.all"] == Vote(["a", "b", "c"], 0.5)
+    assert load_rule(tmp_path, "vote.all")[0] == rules["vote.all"] == Vote(("a", "b", "c"), 0.5)
 
 
 class Stuck(GainFamily):
@@ -156,7 +156,7 @@ class Stuck(GainFamily):
         return cls()
 
     def fit(self, training):
-        return {name: training.pool.submit(Vote, [name], 1.0).result() for name in "ab"}
+        return {name: training.pool.submit(Vote, (name,), 1.0).result() for name in "ab"}
 
     def decide_each(self, training, features, gains):
         return gains > 0
