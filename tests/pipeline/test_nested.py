@@ -30,10 +30,11 @@ def test_segments_report_one_after_the_other(fresh: Project) -> None:
     decisions = pd.read_parquet(folder / "policy/decisions.parquet")
     assert list(decisions["customer_id"]) == list(scores["customer_id"])
 
-    headline, learners = fresh.metric("headline"), fresh.metric("learners")
+    headline, learners = fresh.metric("headline"), fresh.metric("learners")["learners"]
     assert headline["n_final"] == (split["part"] == "final").sum() > 0.5 * len(split)
     assert headline["profit_ci_low"] < headline["profit_per_customer"] < headline["profit_ci_high"]
-    assert all(np.isfinite(value) for entry in learners.values() if isinstance(entry, dict) for value in entry.values())
+    assert set(FEW) <= set(learners)
+    assert all(np.isfinite(value) for entry in learners.values() for value in entry.values())
     assert fresh.stages_run(fresh.dvc("repro", "evaluate")) == []
 
 

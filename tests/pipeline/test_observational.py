@@ -110,7 +110,7 @@ def test_policies_are_worth_what_they_are_in_truth(observed: Project, truth: pd.
     final = pd.read_parquet(observed.folder / "data/split/final.parquet")["customer_id"]
     decisions = pd.read_parquet(observed.folder / "data/policy/decisions.parquet").set_index("customer_id").loc[final]
     effects = truth.loc[final]
-    policies = observed.metric("policies")
+    policies = observed.metric("policies")["policies"]
     for name in decisions.columns:
         worth = float((effects["base"] + decisions[name] * (effects["tau"] - COST)).mean())
         # Each interval holds the truth in 95 of 100 experiments, and this one has eight of them.

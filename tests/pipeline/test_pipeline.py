@@ -175,7 +175,8 @@ def test_charging_on_response_refits_nothing_but_in_stability(restored: Project)
 
 def test_a_budget_adds_its_rules_and_refits_nothing(restored: Project) -> None:
     ran = restored.stages_run(restored.dvc("exp", "run", "-S", "policy.budget.share=0.1"))
-    assert ran == [*COSTS, "report"]
+    # Stability reads all rules, repeats those without a limit, and uses its trials again.
+    assert ran == [*COSTS, "stability", "report"]
     policies = restored.metric("policies")["policies"]
     shares = [row["share_treated"] for name, row in policies.items() if name.startswith("budget.")]
     assert len(shares) == 10
@@ -221,7 +222,8 @@ def test_the_true_profit_of_the_champion_and_its_regret_are_reported(restored: P
     headline = restored.metric("headline")
     assert headline["oracle_profit_per_customer"] >= headline["true_profit_per_customer"]
     regret = headline["oracle_profit_per_customer"] - headline["true_profit_per_customer"]
-    np.testing.assert_allclose(headline["regret_per_customer"], regret, atol=1e-7)
+    # Both are written to eight digits.
+    np.testing.assert_allclose(headline["regret_per_customer"], regret, atol=1e-7 * abs(regret) + 1e-6)
 
 
 def test_the_answer_is_printed_as_a_table(restored: Project) -> None:

@@ -260,13 +260,13 @@ def test_no_list_is_made_of_two_runs(shop: Project) -> None:
     shop.dvc("repro", "evaluate")
     champion(shop, "weighted.s_learner")
     score(shop, "mine.csv")
-    for model in ("models/encoder.json", "models/policy/model.json", "models/s_learner/model.json"):
+    for model in ("models/encoder.json", "models/policy/model.json", "models/learners/s_learner/model.json"):
         whole = (shop.folder / model).read_text()
         (shop.folder / model).write_text(whole + "\n")
         assert "and its companions are not from one run: it is not what `" in refused()
         (shop.folder / model).write_text(whole)
     # A model that the champion does not ask may be gone.
-    shop.run("rm", "-r", "models/double_ml")
+    shop.run("rm", "-r", "models/learners/double_ml")
     score(shop, "mine.csv")
     (shop.folder / "dvc.lock").unlink()
     assert "dvc.lock records no run that wrote it" in refused()

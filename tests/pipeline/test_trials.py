@@ -120,7 +120,7 @@ params = yaml.safe_load({PARAMS!r})
 sections = yaml.safe_load(open({str(SRC.parent / "params.yaml")!r}))["learners"]
 del sections["uplift_forest"]  # causalml takes seconds to import, and is the only other thing that it imports
 chosen = Procedure.from_params(params["stability"], sections, ensemble=params["ensemble"], nuisance=params["nuisance"],
-    weighted=params["policy"]["weighted"], charged="on_treatment", max_levels=5)
+    policies=params["policy"], charged="on_treatment", max_levels=5)
 before = {{name for name in sys.modules if name.startswith("promotions")}}
 rng = np.random.default_rng(1)
 y, t = rng.integers(2, size=1200).astype(float), rng.integers(2, size=1200).astype(np.int8)

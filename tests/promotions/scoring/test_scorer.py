@@ -10,6 +10,7 @@ import pytest
 
 from promotions.base.encoding import fit_encoder
 from promotions.base.names import ENSEMBLE
+from promotions.base.rounding import significant
 from promotions.economics import Economics
 from promotions.learners.ensemble import Ensemble
 from promotions.learners.fitted import LinearEffect
@@ -57,7 +58,7 @@ def models(customers: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def effects_of(customers: pd.DataFrame) -> dict[str, Any]:
-    effects = {"a_learner": 0.25 + customers["age"], "b_learner": 0.25 + customers["spend"]}
+    effects = {"a_learner": significant(0.25 + customers["age"]), "b_learner": significant(0.25 + customers["spend"])}
     return {**effects, ENSEMBLE: (effects["a_learner"] + effects["b_learner"]) / 2}
 
 
@@ -66,7 +67,7 @@ def test_a_rule_of_one_learner_reads_no_other(models: Path, customers: pd.DataFr
     assert scorer.learner == "a_learner"
     assert list(scorer.effects) == ["a_learner"]
     frame, charge = scorer.score(customers)
-    np.testing.assert_allclose(frame["cate"], effects_of(customers)["a_learner"], atol=1e-6)
+    np.testing.assert_allclose(frame["cate"], effects_of(customers)["a_learner"])
     np.testing.assert_array_equal(frame["treat"], (customers["age"] >= 0).astype(int))
     assert (charge == 1).all()
 
@@ -81,19 +82,18 @@ def test_a_rule_of_several_learners_sees_the_effects_of_each_and_tells_the_one_t
     votes = np.sum([4 * effect - 1 >= 0 for effect in effects.values()], axis=0)
     np.testing.assert_array_equal(frame["treat"], (votes >= 1.5).astype(int))
     assert 0 < frame["treat"].mean() < 1
-    np.testing.assert_allclose(frame["cate"], effects[ENSEMBLE], atol=1e-6)
+    np.testing.assert_allclose(frame["cate"], effects[ENSEMBLE])
     assert set(frame["reason"]) == {"too few learners expect a gain", "enough learners expect a gain"}
     alone = Scorer.load(models, "vote.all", "idle")
-    np.testing.assert_allclose(
-        alone.score(customers)[0]["cate"], 0.25 + 3 * customers[["age", "spend"]].sum(axis=1), atol=1e-6
-    )
+    idle = significant(0.25 + 3 * customers[["age", "spend"]].sum(axis=1))
+    np.testing.assert_allclose(alone.score(customers)[0]["cate"], idle)
 
 
 def test_a_rule_that_asks_nobody_tells_the_effect_that_is_shown(models: Path, customers: pd.DataFrame) -> None:
     scorer = Scorer.load(models, "treat_all", "b_learner")
     frame, _ = scorer.score(customers)
     assert (frame["treat"] == 1).all()
-    np.testing.assert_allclose(frame["cate"], effects_of(customers)["b_learner"], atol=1e-6)
+    np.testing.assert_allclose(frame["cate"], effects_of(customers)["b_learner"])
 
 
 def test_the_limit_of_a_rule_is_left_to_the_list(models: Path, customers: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import brentq
 
+from promotions.base.rounding import rounded
 from promotions.discount.regression import Controls, Slope, centred, independent_columns, least_squares
 from promotions.inference.estimates import LEVEL, Effect
 
@@ -201,13 +202,13 @@ def _strengths(target: Floats, dose: Floats | None, controls: Controls) -> dict[
     design = np.column_stack([*fixed, columns])
     fit = least_squares(target, design)
     covariance, freedom = np.asarray(fit.cov_params()), float(fit.df_resid)
-    found = {}
+    strengths: dict[str, float] = {}
     for name in dict.fromkeys(sources):
         members = np.array([i + len(fixed) for i, source in enumerate(sources) if source == name])
         coefficients = fit.params[members]
         statistic = float(coefficients @ np.linalg.solve(covariance[np.ix_(members, members)], coefficients))
-        found[name] = statistic / (statistic + freedom)
-    return found
+        strengths[name] = statistic / (statistic + freedom)
+    return rounded(strengths)
 
 
 def _numbers(effect: Effect) -> tuple[float, float, float, float]:

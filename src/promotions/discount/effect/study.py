@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from promotions.base.errors import InputError
+from promotions.base.rounding import rounded
 from promotions.base.validation import require_keys, require_number, require_whole
 from promotions.boosting.settings import Boosting
 from promotions.discount.effect.fwl import ThreeSteps, three_steps
@@ -325,6 +326,8 @@ def sensitivity_table(outcome: Floats, dose: Floats, controls: Controls, full: S
 
     On either axis the grid reaches to one and a half times the robustness value, or beyond the strongest control.
     """
+    # What a confounder leaves of an effect may be near 0, where the noise of linear algebra reaches the eighth digit.
+    full = rounded(full)
     observed = benchmarks(outcome, dose, controls, full)
     value = robustness_value(full.classical.estimate / full.classical.error, full.freedom)
     once = observed[observed["times"] == 1]

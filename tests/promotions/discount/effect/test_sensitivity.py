@@ -125,7 +125,8 @@ def test_benchmarks_are_the_partial_r2_of_leaving_the_control_out():
     # The last column of the category is what the others leave: it changes nothing.
     fewer = Controls(controls.matrix[:, :4], controls.columns[:4], controls.sources[:4])
     again = benchmarks(outcome, dose, fewer, slope(outcome, dose, fewer.matrix)).set_index(["control", "times"])
-    np.testing.assert_allclose(again.loc[found.index], found, rtol=1e-8)
+    # Strengths have eight digits, and what they leave of the estimate has a few less.
+    np.testing.assert_allclose(again.loc[found.index], found, rtol=1e-6)
 
 
 def test_the_grid_starts_at_the_estimate_and_falls():
