@@ -145,7 +145,7 @@ def test_wrong_ratios_are_named(listed, message):
         ({"policies": {"weigthed": {}}}, r"policy\.weigthed is unknown"),
         (
             {"policies": {"tree": TREE}},
-            r"policy: stability repeats the rules threshold, weighted, of which params\.yaml",
+            r"policy: stability repeats the rules threshold, weighted; params\.yaml lists none",
         ),
     ],
 )
