@@ -426,7 +426,7 @@ def test_it_is_a_scikit_learn_estimator(draw):
         ({"held_out": 0.3}, "held_out: expected 0 or 1/k"),
         ({"held_out": 0.9}, "held_out: expected a number in"),
         ({"held_out": 0.1}, "held_out: to leave everybody out once at 0.1 takes 10 groups, but there are 5"),
-        ({"held_out": 0}, "calibrate: calibration takes customers who are left out"),
+        ({"held_out": 0}, "calibrate: calibration needs customers who are left out"),
     ],
 )
 def test_a_parameter_out_of_range_is_named(draw, changed, message):
