@@ -24,8 +24,8 @@ Counts = list[NDArray[np.int64]]
 class Profile:
     """How each feature was distributed among the training customers.
 
-    features: ``name``, ``edges`` (of a number: k − 1 increasing limits of k bins; a value at a limit is in the bin above) or
-    ``levels`` (of a category), and ``counts``: customers in each bin or level; then with unknown levels (of a
+    features: ``name``, ``edges`` (of a number: k − 1 increasing limits of k bins; a value at a limit is in the bin
+    above) or ``levels`` (of a category), and ``counts``: customers in each bin or level; then with unknown levels (of a
     category); then missing.
     """
 

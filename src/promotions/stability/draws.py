@@ -55,8 +55,8 @@ def draw_trial(
     if cut < folds * LEAST_CLUSTERS or participating - cut < LEAST_CLUSTERS:
         raise InputError(
             f"a trial would train on {cut:,} and test on {participating - cut:,} of {participating:,} customers or "
-            f"clusters; expected {folds * LEAST_CLUSTERS} and {LEAST_CLUSTERS} or more: change stability.train_share, have fewer "
-            "stability.folds, or bring more customers (stability.customers)"
+            f"clusters; expected {folds * LEAST_CLUSTERS} and {LEAST_CLUSTERS} or more: change stability.train_share, "
+            "have fewer stability.folds, or bring more customers (stability.customers)"
         )
     drawn = np.zeros(clusters, dtype=np.intp)
     for side in (trains, tests):

@@ -19,7 +19,7 @@ def summarise(trials: Iterable[pd.DataFrame]) -> pd.DataFrame:
     ips_mean, ips_sd         the same by inverse propensity alone: unbiased too, and noisier
     contacts_mean, contacts_sd   by inverse propensity, of all tested customers together, in costs of a contact
     loss_share               share of trials that earned less than treating nobody
-    win_share                share of trials in which nothing earned more; policies that tie for the best share the trial
+    win_share                share of trials in which nothing earned more; policies that tie at the top share it
     regret_mean              mean shortfall from the best of each trial (the best of noisy estimates, so too large)
     share_treated            mean
     true_mean, true_sd, true_win_share   the same from the true mean outcomes, where they are known
