@@ -223,9 +223,9 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
         s² the variance of the sequences of one half, V₁ is too large by s²/(2 · sequences), which is subtracted; the
         forest's own share of it, s²/(2 · sequences · groups), is added. The difference of the two, which may be
         negative by chance, is replaced by its mean given that variances are not: with a flat prior on [0, ∞) and a
-        normal likelihood of standard error max(V₁, noise)·√(2/groups), as in grf. A part of the growing half's influence on
-        the structure of the trees averages out over groups and swaps; that part is in V₁ and makes it a little too
-        large.
+        normal likelihood of standard error max(V₁, noise)·√(2/groups), as in grf. A part of the growing half's
+        influence on the structure of the trees averages out over groups and swaps; that part is in V₁ and makes it a
+        little too large.
         """
         return self._moments(self._features(X))[1]
 

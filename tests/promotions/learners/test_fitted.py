@@ -1,4 +1,4 @@
-"""A fitted effect says the same before and after it was saved."""
+"""A fitted effect predicts the same before and after it is saved."""
 
 import json
 
