@@ -465,7 +465,7 @@ def test_predicting_needs_a_fit_the_same_features_and_two_sequences_for_variance
     forest = grow(experiment)[0]
     with pytest.raises(InputError, match="3 features; the forest was fitted to 5"):
         forest.predict(experiment.features[:, :3])
-    with pytest.raises(InputError, match="sequences: variances take 2"):
+    with pytest.raises(InputError, match="sequences: variances need 2"):
         forest.predict_interval(experiment.features)
     assert forest.predict(np.empty((0, 5))).shape == (0,)
 
