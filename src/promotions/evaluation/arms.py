@@ -1,8 +1,8 @@
-"""How well a score ranks customers, from the seen outcomes of the two arms: as other packages define it.
+"""How well a score ranks customers, from the observed outcomes of the arms, by other packages' definitions.
 
-For comparison with numbers from elsewhere. Nonlinear in the sizes of the arms and without intervals; what we report is
-in ``promotions.evaluation.ranking``. Every definition averages over ties. ``docs/reference/definitions.md`` sets them
-side by side.
+These metrics serve comparison with numbers from elsewhere. They are nonlinear in the sizes of the arms and have no
+intervals; the metrics that we report are in ``promotions.evaluation.ranking``. Every definition averages over ties.
+``docs/reference/definitions.md`` sets them side by side.
 """
 
 from contextlib import suppress
@@ -17,7 +17,7 @@ from promotions.inference.ties import Priority, RankGroups, find_ties
 
 @dataclass(frozen=True)
 class Arms:
-    """What was seen of n customers: outcome, treatment (0/1) and P(T = 1), the design's or estimated; each (n,)."""
+    """What is observed of n customers: outcome, treatment (0/1) and P(T = 1), the design's or estimated; each (n,)."""
 
     outcome: NDArray[np.float64]
     treatment: NDArray[np.int8]
@@ -28,7 +28,7 @@ class Arms:
         """(1 − T)/(1 − e) and T/e, each (n,). Raises InputError if an arm is empty."""
         if not 0 < self.treatment.sum() < len(self.treatment):
             raise InputError(
-                f"Of {len(self.treatment)} customers {self.treatment.sum()} were treated: "
+                f"{self.treatment.sum()} of {len(self.treatment)} customers were treated: "
                 "comparing the arms needs some in each."
             )
         return (1 - self.treatment) / (1 - self.propensity), self.treatment / self.propensity
@@ -40,11 +40,11 @@ class Arms:
 
 
 def metrics_as_elsewhere(arms: Arms, priority: Priority, shares: tuple[int, ...]) -> dict[str, float]:
-    """All of them that are defined, under their names.
+    """All metrics of this module that are defined, by name.
 
-    A perfect order asks for outcomes 0 and 1, an uplift at a share for both arms among the best.
+    A perfect order needs outcomes 0 and 1; an uplift at a share needs both arms among the best.
 
-    shares: per cent of the customers, of uplift@k.
+    shares: k of uplift@k, per cent of the customers.
     """
     priority = find_ties(priority)
     functions = [qini_raw, qini_normalised_by_ate, auuc_raw, auuc_normalised_by_ate]
@@ -82,9 +82,9 @@ class Curve:
 def arm_gain_curve(arms: Arms, priority: Priority) -> Curve:
     """Gain i·(Ȳ₁(i) − Ȳ₀(i)) of treating the best i customers, from the means of the two arms among them.
 
-    causalml's ``get_cumgain`` and scikit-uplift's ``uplift_curve``. Means are weighted by 1/e_T, which is no weight if
-    the propensity is constant, as both packages assume. A point at the end of each tie, straight lines between. Where
-    an arm is still empty the uplift runs up in a line from 0, as causalml has it.
+    causalml's ``get_cumgain`` and scikit-uplift's ``uplift_curve``. Means are weighted by 1/e_T; both packages assume a
+    constant propensity, which makes all weights equal. The curve has a point at the end of each tie and straight lines
+    between. While an arm is empty, the uplift rises in a line from 0, as in causalml.
     """
     best = _Best.of(arms, priority)
     return best.curve(best.position * _bridged(best.position, best.treated - best.control))
@@ -93,8 +93,9 @@ def arm_gain_curve(arms: Arms, priority: Priority) -> Curve:
 def arm_qini_curve(arms: Arms, priority: Priority) -> Curve:
     """Radcliffe's Qini curve N₁(i)·(Ȳ₁(i) − Ȳ₀(i)) = ΣY₁ − ΣY₀·N₁/N₀ among the best i: gain counted on the treated.
 
-    causalml's ``get_qini`` and scikit-uplift's ``qini_curve``. About e times ``arm_gain_curve``. 0 while nobody among
-    the best was treated, and a line from 0 while none was not. Source: Radcliffe (2007). Else as ``arm_gain_curve``.
+    causalml's ``get_qini`` and scikit-uplift's ``qini_curve``. About e times ``arm_gain_curve``. It is 0 while the best
+    hold no treated customer, and a line from 0 while they hold no control customer. The rest is as in
+    ``arm_gain_curve``. Source: Radcliffe (2007).
     """
     best = _Best.of(arms, priority)
     gain = np.where(best.treated_count > 0, best.treated_count * (best.treated - best.control), 0)
@@ -110,7 +111,7 @@ def auuc_raw(arms: Arms, priority: Priority) -> float:
 
 
 def auuc_normalised_by_ate(arms: Arms, priority: Priority) -> float:
-    """``auuc_raw`` over |end of the curve| = n·|ATE|: causalml's ``auuc_score`` as it comes. A random order has ±½.
+    """``auuc_raw`` over |end of the curve| = n·|ATE|: causalml's ``auuc_score`` by default. A random order has ±½.
 
     0 if the effect is exactly 0. Unstable where it is near 0.
     """
@@ -121,9 +122,9 @@ def auuc_normalised_by_ate(arms: Arms, priority: Priority) -> float:
 def auuc_normalised_by_perfect(arms: Arms, priority: Priority) -> float:
     """Area of the gain curve above its chord, over that of the perfect order: scikit-uplift's ``uplift_auc_score``.
 
-    For outcomes 0/1. The perfect order has first who responded when treated or did not when not, and among equals
-    whichever of responders and treated scikit-uplift found better: responders if there are more of them in control
-    than treated who did not respond. An empty arm counts as a mean of 0. At most 1 but for that order's coarseness.
+    For outcomes 0/1. The perfect order puts treated responders and control non-responders first. Among equals it
+    follows scikit-uplift: responders come first if control has more of them than the treated arm has non-responders,
+    else the treated do. An empty arm counts as a mean of 0. Only that order's coarseness can lead to values above 1.
     """
     _require_binary(arms)
     outcome, treatment = arms.outcome, arms.treatment
@@ -147,7 +148,7 @@ def qini_raw(arms: Arms, priority: Priority) -> float:
 
 
 def qini_normalised_by_ate(arms: Arms, priority: Priority) -> float:
-    """``qini_raw`` over |end of the curve| = N₁·|ATE|: causalml's ``qini_score`` as it comes.
+    """``qini_raw`` over |end of the curve| = N₁·|ATE|: causalml's ``qini_score`` by default.
 
     0 if the effect is exactly 0. Unstable where it is near 0.
     """
@@ -184,8 +185,8 @@ def uplift_at_overall(arms: Arms, priority: Priority, share: float) -> float:
 def uplift_at_by_group(arms: Arms, priority: Priority, share: float) -> float:
     """uplift@k, by group: mean outcome of the best ``share`` of the treated minus that of the best of control.
 
-    scikit-uplift's ``uplift_at_k(strategy="by_group")``, under the same conditions. The share of an arm is one of its
-    weight 1/e_T, so that both parts stand for the same customers.
+    scikit-uplift's ``uplift_at_k(strategy="by_group")``, under the same conditions. The share of an arm is a share of
+    its weight 1/e_T, so that both parts represent the same customers.
     """
     ties = find_ties(priority)
     parts = []
@@ -199,9 +200,9 @@ def uplift_at_by_group(arms: Arms, priority: Priority, share: float) -> float:
 
 @dataclass(frozen=True)
 class _Best:
-    """Of the best i customers, i = 0 and the end of each tie: how many were treated, and the mean outcomes of the arms.
+    """Number treated and mean outcome of each arm among the best i customers, i = 0 and the end of each tie.
 
-    All (points,). The mean of an arm of which there is nobody yet is nan.
+    All (points,). The mean of an arm without customers is nan.
     """
 
     position: NDArray[np.float64]
@@ -234,9 +235,9 @@ class _Best:
 
 
 def _bridged(position: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Straight lines from 0 at 0 over what is nan."""
-    known = ~np.isnan(value)
-    return np.interp(position, np.append(0.0, position[known]), np.append(0.0, value[known]))
+    """The values, with nan replaced by straight lines that start from 0 at position 0."""
+    defined = ~np.isnan(value)
+    return np.interp(position, np.append(0.0, position[defined]), np.append(0.0, value[defined]))
 
 
 def _difference(

@@ -23,22 +23,22 @@ def budget_curve(
     replicates: int = REPLICATES,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Profit over treating nobody of treating the customers of highest priority, by the size of the budget.
+    """Profit of treating the customers of highest priority over treating nobody, by the size of the budget.
 
     P(b) = (1/n) Σ w_i Γ_i, with w_i = 1 above the priority at which the budget b is spent, 0 below, and within the tie
-    at it the part that a random order treats: ``gain_curve`` of profit.
+    at that priority the share that a random order treats: ``gain_curve`` of profit.
 
-    With u_i what a customer takes of the budget (1 of a share, its cost of a spend) and r = dP/db the profit of a
-    little more budget, the influence of a customer is w_i (Γ_i − r·u_i) − (P − r·b): the priority at which the budget
-    is spent is estimated from the same customers. r is the slope of the curve over n^(2/3) customers around b. Where
-    the budget is not used up, r = 0. Standard errors are cluster-robust, ci_low and ci_high normal at each point alone;
-    band_low and band_high cover the whole curve at once with 95 %, see ``simultaneous_bands``.
+    Let u_i be what a customer takes of the budget (1 of a share, its cost of a spend), and r = dP/db the profit of a
+    little more budget. The influence of a customer is w_i (Γ_i − r·u_i) − (P − r·b), because the priority at which the
+    budget is spent is estimated from the same customers. r is the slope of the curve over n^(2/3) customers around b.
+    Where the budget is not used up, r = 0. Standard errors are cluster-robust, ci_low and ci_high normal at each point
+    alone; band_low and band_high cover the whole curve at once with 95 %, see ``simultaneous_bands``.
 
     profit_gain_scores: (n,) Γ, doubly robust scores of the profit of treating over not treating, of customers from whom
     the priority was not learned.  priority: (n,).  cost: scalar or (n,), of ``Economics.expected_charge``; 0 or more.
     clusters: (n,) codes.  Exactly one grid: shares of customers treated in [0, 1], or spends, money per customer.
-    Returns ``share, spent, profit, ci_low, ci_high, band_low, band_high``, a row a point of the grid; spent and profit
-    are money per customer.  Raises InputError.
+    Returns ``share, spent, profit, ci_low, ci_high, band_low, band_high``, a row for each point of the grid; spent and
+    profit are money per customer.  Raises InputError.
     """
     gain, rank = (
         require_finite(profit_gain_scores, "budget: profit_gain_scores"),
@@ -94,7 +94,7 @@ def _shares(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The grid as shares of customers treated, and where the budget is used up.
 
-    At a given spend all are treated who follow free of charge.
+    A given spend also treats the next customers if they are free of charge.
     """
     if (shares is None) == (spends is None):
         raise InputError("budget: expected a grid of shares or one of spends, got both or none")

@@ -1,4 +1,4 @@
-"""Choosing one policy of many, on other customers than those that the reported number comes from."""
+"""The choice of one policy among many, on customers that the reported number does not come from."""
 
 import numpy as np
 import pandas as pd
@@ -9,17 +9,17 @@ from promotions.inference.clusters import clustered_error
 from promotions.policies import simplicity_of
 from promotions.scores import Scores
 
-# Of the largest profit: what is left of equality after adding up.
+# Profits are equal if they differ by less than this share of the largest: sums are rounded.
 EQUAL = 1e-9
 
 
 def choose_champion(scores: Scores, decisions: pd.DataFrame, economics: Economics, clusters: NDArray[np.intp]) -> str:
     """The simplest policy that earns no less than the best, up to one standard error of the difference.
 
-    With V the doubly robust profit per customer and b = argmax V: of the policies p with V_b − V_p ≤ se(V_b − V_p),
-    paired and cluster-robust, the simplest (by the ``simplicity`` of its rule, the constants first); of the equally
-    simple the one that earns most; of equals (to nine digits) the first by name. Source: the one-standard-error rule of
-    Breiman, Friedman, Olshen & Stone (1984), with the error of the difference.
+    V is the doubly robust profit per customer, and b = argmax V. The candidates are the policies p with V_b − V_p ≤
+    se(V_b − V_p), paired and cluster-robust. The simplest is chosen (by the ``simplicity`` of its rule, the constants
+    first); among equally simple policies the one that earns most; among equals (to nine digits) the first by name.
+    Source: the one-standard-error rule of Breiman, Friedman, Olshen & Stone (1984), with the error of the difference.
 
     decisions: n rows of 0/1, columns ``<rule>.<learner>``.  clusters: (n,) codes.
     """
@@ -67,7 +67,7 @@ def champions_by_segment(
 
 
 def decisions_of(champions: dict[int, str], decisions: pd.DataFrame, segment: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """What the procedure decides: each customer as the champion of its segment says, (n,)."""
+    """The procedure's decisions: the champion of a customer's segment decides, (n,)."""
     treat = np.zeros(len(decisions), dtype=bool)
     for number, name in champions.items():
         rows = segment == number

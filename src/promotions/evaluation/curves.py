@@ -17,7 +17,7 @@ from promotions.policies.threshold import threshold
 
 ORACLE, RANDOM = "oracle", "random"
 SHARES = np.linspace(0, 1, 101)
-# Of a curve with a band: 2 % of the customers more each.
+# Points of a curve with a band: steps of 2 % of the customers.
 BUDGET_SHARES = np.linspace(0, 1, 51)
 DECILES = 10
 # Cost ratios of the curve and of the table, as multiples of today's C/R.
@@ -40,9 +40,9 @@ def profit_by_ratio(
 ) -> pd.DataFrame:
     """``ratio, profit, learner``: doubly robust profit per customer over treating nobody, at cost = ratio · revenue.
 
-    Each learner's rule is the threshold at that ratio; ``treat_all`` treats everybody. With a truth ``oracle`` treats
-    whom it truly pays to treat, and its profit is the true one. With ``rng`` also ``band_low, band_high``, which cover
-    a learner's whole curve at once in 95 of 100 experiments (``simultaneous_bands``); the oracle needs none.
+    Each learner's rule is the threshold at that ratio; ``treat_all`` treats everybody. With a truth, ``oracle`` treats
+    everyone whom it truly pays to treat, and its profit is the true one. ``rng`` adds ``band_low, band_high``, which
+    cover a learner's whole curve at once in 95 of 100 experiments (``simultaneous_bands``); the oracle needs none.
     """
     economics = [customers.economics.at_ratio(float(ratio)) for ratio in ratios]
     profits = [each.profits(customers.scores.dr) for each in economics]
@@ -90,8 +90,8 @@ def decile_uplifts(
     tables = []
     for name, cate in cates.items():
         place = find_ties(customers.priority(cate))
-        found = group_effects(customers.scores.effect, place, customers.clusters, DECILES, rng, replicates=replicates)
-        renamed = found.to_frame().rename(
+        gates = group_effects(customers.scores.effect, place, customers.clusters, DECILES, rng, replicates=replicates)
+        renamed = gates.to_frame().rename(
             columns={
                 "group": "decile",
                 "effect": "uplift",
@@ -124,7 +124,7 @@ def profit_by_share(
 ) -> pd.DataFrame:
     """``share, spent, profit, …, learner`` of ``budget_curve``: the best share of one learner's ranking treated.
 
-    Customers are taken by expected gain.
+    Customers are ranked by expected gain.
     """
     economics = customers.economics
     gain = economics.expected_gain(cate, customers.treated_outcome)

@@ -124,20 +124,20 @@ def classification_analysis(
     clusters: NDArray[np.intp],
     groups: int,
 ) -> pd.DataFrame:
-    """CLAN: who is in the group with the largest predicted effects, and who in that with the smallest?
+    """CLAN: who is in the groups with the largest and the smallest predicted effects?
 
     ``feature, most_affected, least_affected, difference, error, ci_low, ci_high, standardised_difference``: means of
     each feature in the first and the last of ``groups`` quantile groups of ĉ, and their difference with a pointwise
-    95 % interval. Standardised: over the feature's standard deviation among all customers, which unlike that within
-    the groups is not 0 where a 0/1 feature tells them apart entirely; 0 for a constant feature. Sorted by its size,
-    then by name. It describes the groups and does not say that a feature causes the effect.
+    95 % interval. The standardised difference divides by the feature's standard deviation among all customers; the one
+    within the groups is 0 where a 0/1 feature separates them fully. It is 0 for a constant feature. Rows are sorted by
+    its size, then by name. The table describes the groups and does not say that a feature causes the effect.
 
     features: (n, p), numbers without gaps.  names: (p,).  cate: (n,).  clusters: (n,) codes.
     """
     ranked = _outer_groups(cate, groups)
     rows = []
     for name, values in zip(names, np.asarray(features, dtype=np.float64).T, strict=True):
-        # About the first value, which changes no difference: a constant leaves no rounding behind.
+        # Relative to the first value: no difference changes, and a constant feature leaves no rounding.
         shifted = values - values[0]
         means, influence = ranked.means(shifted)
         linearised = _first_minus_last(shifted, ranked, means, influence)
@@ -159,7 +159,7 @@ def classification_analysis(
 
 
 def _outer_groups(cate: Priority, groups: int) -> RankGroups:
-    """The first and the last of ``groups`` equal parts, and what lies between."""
+    """The first and the last of ``groups`` equal parts, and the part between."""
     return RankGroups.between(cate, np.unique([0, 1 / groups, 1 - 1 / groups, 1.0]))
 
 
@@ -169,7 +169,7 @@ def _first_minus_last(
     means: NDArray[np.float64],
     influence: NDArray[np.float64],
 ) -> Linearised:
-    # Exactly, not but for rounding: the error would be as small, and their ratio anything.
+    # Exactly 0: a value and an error of the size of rounding have an arbitrary ratio.
     if len(ranked.ties.stop) == 1 or np.ptp(values) == 0:
         return Linearised(0.0, np.zeros(len(values)))
     return Linearised(float(means[0] - means[-1]), influence[:, 0] - influence[:, -1])

@@ -3,9 +3,9 @@
 Notation: Γ_i is the (doubly robust) score of customer i's effect, customers are sorted by priority from highest to
 lowest, and TOC(q) = E[Γ | among the first share q] − E[Γ].
 
-These are what we report: per customer, in units of the outcome, with intervals. Of the same names elsewhere, made of
-the seen outcomes of the two arms, are those in ``promotions.evaluation.arms``; ``docs/reference/definitions.md`` sets
-them side by side.
+We report these metrics: per customer, in units of the outcome, with intervals. ``promotions.evaluation.arms`` has the
+metrics that other packages call by the same names, from the observed outcomes of the two arms;
+``docs/reference/definitions.md`` sets them side by side.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,9 @@ def autoc(effect: NDArray[np.float64], priority: Priority, clusters: NDArray[np.
     Source: Yadlowsky, Fleming, Shah, Brunskill & Wager (2025), "Evaluating treatment prioritization rules via RATE".
 
     effect: (n,) Γ.  priority: (n,).  clusters: (n,) codes.  The interval is normal, its standard error cluster-robust
-    from the influence function, the estimation of the ranks included. Its logarithmic weights feel heavy tails among
-    the best: with a lognormal effect and little noise it covered 91 % of 5,000 and 94 % of 200,000 customers.
+    from the influence function, the estimation of the ranks included. Its logarithmic weights are sensitive to heavy
+    tails among the best: with a lognormal effect and little noise it covered 91 % of 5,000 and 94 % of 200,000
+    customers.
     """
     return linearised_autoc(effect, priority).estimate(clusters)
 
@@ -96,7 +97,7 @@ def _rate(
     """
     n = len(effect)
     ties = find_ties(priority)
-    # Exactly, not but for rounding: the error would be as small, and their ratio anything.
+    # Exactly 0: a value and an error of the size of rounding have an arbitrary ratio.
     if len(ties.stop) == 1 or np.ptp(effect) == 0:
         return Linearised(0.0, np.zeros(n))
     centred = effect - effect.mean()

@@ -35,7 +35,7 @@ class Truth:
         return float(np.where(treat, profits[:, 1], profits[:, 0]).mean())
 
     def oracle_profit(self, economics: Economics) -> float:
-        """True profit per customer of treating exactly those for whom it pays."""
+        """True profit per customer of treating exactly the customers for whom it pays."""
         return float(economics.profits(self.means).max(axis=1).mean())
 
 
@@ -43,8 +43,8 @@ class Truth:
 class Reporting:
     """n customers that nothing was fitted to.
 
-    arms: what was seen of them.  clusters: (n,) codes.  treated_outcome: (n,) μ₁(x).  segment: (n,) whose prediction
-    comes from which fit.  truth: where it is known.
+    arms: what is observed of them.  clusters: (n,) codes.  treated_outcome: (n,) μ₁(x).  segment: (n,) number of the
+    fit that predicts each customer.  truth: None where it is unknown.
     """
 
     arms: Arms
@@ -56,5 +56,5 @@ class Reporting:
     truth: Truth | None = None
 
     def priority(self, prediction: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What ranks customers by a prediction: itself or, if it comes from several fits, places within segments."""
+        """Customers' priorities by a prediction: itself or, if it comes from several fits, places within segments."""
         return rank_within(prediction, self.segment) if np.ptp(self.segment) > 0 else prediction

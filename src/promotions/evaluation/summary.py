@@ -1,4 +1,4 @@
-"""Metrics as they stand in metrics/*.json: flat, named, in money per customer."""
+"""Metrics as metrics/*.json holds them: flat, named, in money per customer."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def headline(
     economics: Economics,
     truth: Truth | None,
 ) -> dict[str, float | int | str]:
-    """metrics/headline.json: what the champion earns, and over what. learner: whose effects are shown beside it."""
+    """metrics/headline.json: what the champion earns. learner: whose effects are shown beside it."""
     metrics: dict[str, float | int | str] = {
         "champion": champion,
         "learner": learner,
@@ -71,8 +71,8 @@ def headline(
 def learner_metrics(customers: Reporting, cate: NDArray[np.float64]) -> dict[str, float]:
     """One learner's entry in metrics/learners.json. Definitions: ``promotions.evaluation.ranking``, ``heterogeneity``.
 
-    With the truth also its true uplift at each share; that of an oracle, who ranks by the truth, is the most there is.
-    Those of ``promotions.evaluation.arms`` stand beside them for comparison with other packages: ``qini_raw``,
+    With a truth the entry also has the true uplift at each share; an oracle, which ranks by the truth, has the highest.
+    The metrics of ``promotions.evaluation.arms`` are added for comparison with other packages: ``qini_raw``,
     ``uplift_at_10_overall`` and so on; see ``docs/reference/definitions.md``.
 
     cate: (n,).

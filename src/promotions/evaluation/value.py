@@ -20,7 +20,8 @@ TREAT_ALL, TREAT_NONE = "treat_all", "treat_none"
 class Gain:
     """Whether a difference is above 0: one-sided p-values of H₀ ≤ 0 against > 0, alone and among all policies.
 
-    adjusted: the chance that the best of the policies seems as much better, if none is (``simultaneous_bands``).
+    adjusted: the chance that the best of the policies seems this much better if none is better
+    (``simultaneous_bands``).
     """
 
     p_value: float
@@ -87,7 +88,7 @@ def mean_profits(scores: Scores, treat: NDArray[np.bool_], economics: Economics)
 
 
 def self_normalised(scores: Scores, treat: NDArray[np.bool_], economics: Economics) -> NDArray[np.float64]:
-    """SNIPS profit per customer: Σ w·(profit of the seen arm but for the contact's cost) / Σ w − mean contact cost,
+    """SNIPS profit per customer: Σ w·(profit of the observed arm before the contact's cost) / Σ w − mean contact cost,
 
     with w = 1{T = π(x)}/e_T. Swaminathan & Joachims (2015). treat: (n, policies). Returns (policies,).
     """
@@ -97,7 +98,7 @@ def self_normalised(scores: Scores, treat: NDArray[np.bool_], economics: Economi
     numerator = np.where(treat, earned[:, [1]], earned[:, [0]]).sum(axis=0)
     weight = np.where(treat, scores.weight[:, [1]], scores.weight[:, [0]]).sum(axis=0)
     paid = (treat * np.reshape(contact * np.ones(len(earned)), (-1, 1))).mean(axis=0)
-    # No customer happened to be in the arm that the policy wanted: nothing was seen, so nothing was earned.
+    # If no customer is in the arm that the policy chooses, nothing is observed and nothing is earned.
     return numerator / np.where(weight > 0, weight, 1) - paid
 
 
@@ -111,9 +112,9 @@ def evaluate_policies(
 ) -> dict[str, PolicyValue]:
     """Value of every policy with 95 % percentile intervals from ``replicates`` cluster bootstrap samples.
 
-    Beside them, of as many multiplier bootstrap samples, bands over all policies and p-values adjusted for their
-    number. All are conditional on the fitted policies: they cover the luck of the evaluation customers, not that of the
-    customers that the policies were learned from.
+    As many multiplier bootstrap samples give bands over all policies and p-values adjusted for their number. All are
+    conditional on the fitted policies: they cover the luck of the evaluation customers, not the luck of the customers
+    that the policies learned from.
 
     decisions: n rows of 0/1, one column a policy, with treat_all and treat_none among them.
     """
@@ -143,18 +144,18 @@ def evaluate_policies(
     at_once, over_none_at_once, over_all_at_once = bands(None), bands(none), bands(all_)
     values = {}
     for index, name in enumerate(names):
-        mine, mine_resampled = observed[dr][index], resampled[:, dr][:, index]
-        over_none = mine_resampled - resampled[:, dr][:, none]
-        over_all = mine_resampled - resampled[:, dr][:, all_]
+        profit, profit_resampled = observed[dr][index], resampled[:, dr][:, index]
+        over_none = profit_resampled - resampled[:, dr][:, none]
+        over_all = profit_resampled - resampled[:, dr][:, all_]
         values[name] = PolicyValue(
             share_treated=float(treat[:, index].mean()),
             ips=_estimate(observed[ips][index], resampled[:, ips][:, index]),
             snips=float(snips[index]),
-            dr=_estimate(mine, mine_resampled),
-            simultaneous=Estimate(float(mine), float(at_once.low[index]), float(at_once.high[index])),
-            versus_none=_estimate(mine - observed[dr][none], over_none),
+            dr=_estimate(profit, profit_resampled),
+            simultaneous=Estimate(float(profit), float(at_once.low[index]), float(at_once.high[index])),
+            versus_none=_estimate(profit - observed[dr][none], over_none),
             better_than_none=_gain(over_none_at_once, index),
-            versus_all=_estimate(mine - observed[dr][all_], over_all),
+            versus_all=_estimate(profit - observed[dr][all_], over_all),
             better_than_all=_gain(over_all_at_once, index),
             probability_of_loss=float((over_none < 0).mean()),
         )
@@ -167,6 +168,6 @@ def _gain(bands: Bands, index: int) -> Gain:
 
 
 def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
-    # The (B + 1)·p-th of B resamples; the default would lie inside it and cover less.
+    # The (B + 1)·p-th of B resamples; numpy's default is further inside and covers less.
     low, high = np.quantile(resampled, LEVELS, method="weibull")
     return Estimate(float(value), float(low), float(high))

@@ -1,8 +1,8 @@
 """Which features a predicted effect depends on: SHAP values, c(x) = base + Σ_j φ_j(x).
 
-They say what the *model* of the effect uses, not what causes the effect: of two features that tell the same (number of
-receipts, money on them) the trees use one or the other, and the credit is divided by accident. ``alike_together`` adds
-the contributions of such features up.
+They say what the *model* of the effect uses, not what causes the effect: where two features carry the same information
+(number of receipts, money on them) the trees use either, and chance divides the credit. ``alike_together`` adds up the
+contributions of such features.
 """
 
 from promotions.explanation.effects import DISTILLED, EXACT, PARTLY_DISTILLED, Explanation, explain

@@ -18,13 +18,13 @@ Floats = NDArray[np.float64]
 EXACT, PARTLY_DISTILLED, DISTILLED = "exact", "partly distilled", "distilled"
 # Look-ups (``work_of``) beyond which a sum of trees is distilled too: about a minute on one thread.
 MOST_WORK = 40_000_000_000
-# One customer in so many tells how faithful a distilled model is.
+# One customer in so many measures the fidelity of a distilled model.
 JUDGES = 3
-# Many small trees: an effect has no noise to be fitted, and is mostly a sum of curves.
+# Many small trees: an effect has no noise to overfit, and is mostly a sum of curves.
 MODEL = Boosting(trees=3000, leaves=8, learning_rate=0.1, min_leaf=10, feature_share=0.2, row_share=1.0, l2=0.0)
-# Of the effect's standard deviation: what formulas, written in decimals and added in another order, may miss.
+# Share of the effect's standard deviation that formulas may miss: they are decimals, added in another order.
 NEGLIGIBLE = 1e-6
-# Of its size: an effect that varies by less is the same for all.
+# Share of the effect's size: an effect that varies by less is constant.
 ROUNDING = 1e-12
 
 
@@ -49,27 +49,27 @@ def explain(
     cate: ArrayLike,
     features: ArrayLike,
     explained: ArrayLike,
-    known: Sequence[tuple[str, float, Effect]] = (),
+    formulas: Sequence[tuple[str, float, Effect]] = (),
     *,
     model: Boosting = MODEL,
     seed: int = 0,
     threads: int = 1,
     most_work: int = MOST_WORK,
 ) -> Explanation:
-    """SHAP values of an effect c, of which a part may be known as formulas: c(x) = Σ_k w_k τ_k(x) + remainder(x).
+    """SHAP values of an effect c, a part of which may have formulas: c(x) = Σ_k w_k τ_k(x) + remainder(x).
 
     SHAP values are linear in the effect. Formulas that are sums of trees contribute their exact path-dependent TreeSHAP
-    values. If what remains is not the same for all customers, a LightGBM model of it is fitted and contributes *its*
-    TreeSHAP values; its fidelity is measured on a third of the customers, by a model of the other two.
+    values. If the remainder is not constant, a LightGBM model is fitted to it and contributes *its* TreeSHAP values; a
+    model of two thirds of the customers measures the fidelity on the other third.
 
-    A linear effect is distilled too. Its own values, θ_j (z_j − z̄_j), say how it is written, not what it does: of
-    features that tell nearly the same it may add the one and subtract the other with slopes that cancel, and both would
-    seem to matter more than anything else.
+    A linear effect is distilled too. Its exact values, θ_j (z_j − z̄_j), say how it is written, not what it does: it
+    may add one feature and subtract a nearly identical one with slopes that cancel, and both would seem to matter more
+    than anything else.
 
-    cate: (n,) c.  features: (n, p) without NaN.  explained: (n,) bool, whose values are wanted; the others only serve
-    to distil.  known: (name, w_k, τ_k); what is no sum of trees, or would take more than ``most_work`` look-ups, stays
-    in the remainder.  model: size of the distilled model, which depends on ``seed`` and on the order of customers;
-    exact values depend on neither, and nothing depends on ``threads``.  Raises InputError.
+    cate: (n,) c.  features: (n, p) without NaN.  explained: (n,) bool, the customers to explain; the others only serve
+    to distil.  formulas: (name, w_k, τ_k); one that is no sum of trees, or needs more than ``most_work`` look-ups,
+    stays in the remainder.  model: size of the distilled model, which depends on ``seed`` and on the order of
+    customers; exact values depend on neither, and nothing depends on ``threads``.  Raises InputError.
     """
     effect, matrix = np.asarray(cate, dtype=np.float64), np.asarray(features, dtype=np.float64)
     wanted = np.asarray(explained, dtype=bool)
@@ -84,11 +84,11 @@ def explain(
 
     values = np.zeros((int(wanted.sum()), matrix.shape[1]))
     base, remainder, exact = 0.0, effect.copy(), []
-    for name, weight, formula in known:
+    for name, weight, formula in formulas:
         if not isinstance(formula, TreeSum) or not formula.additive or work_of(formula, len(values)) > most_work:
             continue
-        own, expected = tree_shap(formula, matrix[wanted], threads)
-        values += weight * own
+        contributions, expected = tree_shap(formula, matrix[wanted], threads)
+        values += weight * contributions
         base += weight * expected
         remainder -= weight * formula.predict(matrix)
         exact.append(name)
@@ -98,13 +98,13 @@ def explain(
     if np.abs(remainder - mean).max() <= NEGLIGIBLE * np.sqrt(total / n) + ROUNDING * np.abs(effect).max():
         return Explanation(values, base + mean, EXACT, 1.0, tuple(exact))
     distilled, unexplained = _distil(remainder, matrix, model, seed, threads)
-    own, expected = tree_shap(distilled, matrix[wanted], threads)
+    contributions, expected = tree_shap(distilled, matrix[wanted], threads)
     method = PARTLY_DISTILLED if exact else DISTILLED
-    return Explanation(values + own, base + expected, method, 1 - unexplained * n / total, tuple(exact))
+    return Explanation(values + contributions, base + expected, method, 1 - unexplained * n / total, tuple(exact))
 
 
 def _distil(target: Floats, features: Floats, model: Boosting, seed: int, threads: int) -> tuple[TreeSum, float]:
-    """A model of ``target`` fitted to all customers; the mean square that one of two thirds misses in the others."""
+    """A model of ``target`` fitted to all customers; the mean squared error of one of two thirds on the others."""
     n = len(target)
     if n < 2 * JUDGES:
         raise InputError(f"explain: {n} customers are too few to distil their effects; {2 * JUDGES} or more are needed")

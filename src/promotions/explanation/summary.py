@@ -1,4 +1,4 @@
-"""Contributions of encoded columns, put together to those of the features that people know, and told in words."""
+"""Contributions of encoded columns, added up by the features that people know, and described in words."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,20 +13,20 @@ from scipy.stats import rankdata
 from promotions.base.encoding import as_numbers, is_number
 
 Floats = NDArray[np.float64]
-# Spearman's correlation of value and contribution from which on a feature is said to move the effect one way.
+# Least |Spearman's correlation| of value and contribution of a feature that moves the effect one way.
 MONOTONE = 0.5
-# The ends of a feature that are told: its lowest and its highest fifth.
+# Share of the customers at either end of a feature: its lowest and its highest fifth.
 END = 0.2
-# Correlations that are equal but for the last digits.
+# Correlations that differ by less are equal.
 ROUNDING = 1e-9
 
 
 def by_feature(values: Floats, sources: Sequence[str]) -> pd.DataFrame:
     """Contributions of the features, the sum over the columns that each was encoded as; (n, features).
 
-    values: (n, columns).  sources: the feature that each column was made of (``Encoder.sources``). A feature whose
-    columns (its levels, and whether it is missing) were one player of the game would get about as much, not exactly;
-    but the sum keeps the total: base + Σ_j φ_j is the effect still.
+    values: (n, columns).  sources: the feature that each column was made of (``Encoder.sources``). If a feature's
+    columns (its levels, and whether it is missing) were one player of the game, it would get about as much, not
+    exactly. The sum keeps the total: base + Σ_j φ_j is still the effect.
     """
     names = list(dict.fromkeys(sources))
     together = np.zeros((len(names), len(values)))
@@ -38,16 +38,16 @@ def by_feature(values: Floats, sources: Sequence[str]) -> pd.DataFrame:
 def alike_together(
     contributions: pd.DataFrame, customers: pd.DataFrame, alike: float
 ) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Contributions of features that tell nearly the same, added up; and by the group's name whose those are.
+    """Contributions summed over features with nearly the same information, and each group's features by its name.
 
     A model may credit any of several such features, or set one against another (money paid against money that earned
-    points): the credit of each alone says little, their sum is meant.
+    points). The credit of each alone says little; their sum is what counts.
     Groups are the largest of a hierarchy with complete linkage in which every two numbers have |Spearman's ρ| ≥
-    ``alike``; missing values stand in the middle. A category stays alone. A group has the name of the feature with the
+    ``alike``; missing values rank in the middle. A category stays alone. A group has the name of the feature with the
     largest mean |φ|.
 
     contributions: of ``by_feature``.  customers: the same customers' features as they were before encoding.
-    alike: in (0, 1]; 1 puts nothing together but features in exactly the same order.
+    alike: in (0, 1]; 1 joins only features in exactly the same order.
     """
     size = contributions.abs().mean()
     numbers = sorted(name for name in contributions.columns if is_number(customers[name]))
@@ -58,7 +58,10 @@ def alike_together(
         np.fill_diagonal(likeness, 1)
         tree = linkage(squareform(1 - likeness, checks=False), "complete")
         number_of = fcluster(tree, 1 - alike + ROUNDING, "distance")
-        members = [[name for name, its in zip(numbers, number_of, strict=True) if its == one] for one in set(number_of)]
+        members = [
+            [name for name, group_number in zip(numbers, number_of, strict=True) if group_number == number]
+            for number in set(number_of)
+        ]
         group |= {name: sorted(each, key=lambda one: (-size[one], one)) for each in members for name in each}
     leaders = [name for name in contributions.columns if group[name][0] == name]
     added = pd.DataFrame({name: contributions[group[name]].sum(axis=1) for name in leaders})
@@ -67,10 +70,10 @@ def alike_together(
 
 def _standing(numbers: Floats) -> Floats:
     """Ranks, centred and of length 1, so that products are Spearman's ρ; 0 for a constant."""
-    known = ~np.isnan(numbers)
+    present = ~np.isnan(numbers)
     ranks = np.zeros(len(numbers))
-    if known.any():
-        ranks[known] = rankdata(numbers[known]) - (known.sum() + 1) / 2
+    if present.any():
+        ranks[present] = rankdata(numbers[present]) - (present.sum() + 1) / 2
     length = float(np.sqrt(ranks @ ranks))
     return ranks / length if length > 0 else ranks
 
@@ -85,8 +88,8 @@ def most_telling(
     """The features of the largest mean |φ|, at most ``most`` of them, in words.
 
     contributions: of ``by_feature`` or ``alike_together``.  customers: the same customers' features as they were before
-    encoding.  meanings: what a feature is and its unit, where a dictionary says so; else its name stands for itself.
-    groups: of ``alike_together``.
+    encoding.  meanings: what a feature is and its unit, where a dictionary says so; else its name.  groups: of
+    ``alike_together``.
 
     Returns ``feature, meaning, unit``, ``together_with`` (others of its group), ``mean_absolute`` (in units of the
     effect), ``share`` (of the sum of the mean |φ| of all features), ``missing`` (share of the customers whose value is
@@ -103,7 +106,7 @@ def most_telling(
     for name in order:
         meaning, unit = meanings.get(name, (name, ""))
         share = float(size[name]) / total if total > 0 else 0.0
-        told = _told(customers[name], contributions[name].to_numpy())
+        description = _description(customers[name], contributions[name].to_numpy())
         rows.append(
             {
                 "feature": name,
@@ -113,29 +116,29 @@ def most_telling(
                 "mean_absolute": float(size[name]),
                 "share": share,
             }
-            | told
+            | description
         )
     return pd.DataFrame(rows)
 
 
-def _told(values: "pd.Series[Any]", contribution: Floats) -> dict[str, float | str]:
-    """How the contribution goes with the value."""
+def _description(values: "pd.Series[Any]", contribution: Floats) -> dict[str, float | str]:
+    """How the contribution varies with the value."""
     if not is_number(values):
         return _of_levels(values, contribution)
     numbers = as_numbers(values)
-    known = ~np.isnan(numbers)
-    told: dict[str, float | str] = {"missing": float(1 - known.mean())}
-    if not known.any():
+    present = ~np.isnan(numbers)
+    description: dict[str, float | str] = {"missing": float(1 - present.mean())}
+    if not present.any():
         nothing = dict.fromkeys(("correlation", "low", "median", "high"), np.nan)
         same = dict.fromkeys(("at_low", "at_high"), float(contribution.mean()))
-        return told | {"direction": "never known"} | nothing | same
-    numbers, contribution = numbers[known], contribution[known]
+        return description | {"direction": "never known"} | nothing | same
+    numbers, contribution = numbers[present], contribution[present]
     low, high = np.quantile(numbers, [END, 1 - END])
-    # Where a fifth or more share the lowest or the highest value, the end is whoever has it, or all who have not.
+    # Where a fifth or more share the lowest or highest value, the end is all with that value, or all without it.
     lowest = numbers <= low if low < numbers.max() else numbers < low
     highest = numbers >= high if high > numbers.min() else numbers > high
     correlation = _spearman(numbers, contribution)
-    return told | {
+    return description | {
         "direction": _direction(correlation, np.ptp(contribution)),
         "correlation": correlation,
         **dict(zip(("low", "median", "high"), map(float, np.quantile(numbers, [0.1, 0.5, 0.9])), strict=True)),
@@ -147,7 +150,7 @@ def _told(values: "pd.Series[Any]", contribution: Floats) -> dict[str, float | s
 def _of_levels(values: "pd.Series[Any]", contribution: Floats) -> dict[str, float | str]:
     """The levels with the lowest and the highest mean contribution."""
     means = pd.Series(contribution).groupby(values.astype("string").fillna("unknown").to_numpy()).mean()
-    # Of levels alike the first by name.
+    # Among equal levels the first by name.
     highest, lowest = str(means.idxmax()), str(means.idxmin())
     moves = np.ptp(contribution) > 0
     return {

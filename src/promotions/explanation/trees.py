@@ -1,17 +1,19 @@
 """Exact SHAP values of a sum of trees.
 
 A leaf ℓ with value v is the game v(S) = v Π_{j∈S} a_j Π_{j∉S} r_j over the features j of its path: a_j is 1 if the
-customer meets all of the path's conditions on j, else 0, and r_j is the share of the training customers that do, of
-those who met the conditions above (the product over the path's splits on j). That is path-dependent TreeSHAP; a tree
+customer meets all of the path's conditions on j, else 0, and r_j is the share of the training customers that do, among
+those who meet the conditions above (the product over the path's splits on j). That is path-dependent TreeSHAP; a tree
 is the sum of its leaves' games. With the multilinear extension of Owen (1972) the Shapley value is an integral,
 
     φ_j = v (a_j − r_j) ∫₀¹ Π_{k≠j} (a_k t + r_k (1 − t)) dt,
 
-of a polynomial, so that Gauss–Legendre quadrature gives it exactly. It depends on the customer by the bits a alone:
-each leaf has a table of its at most 2^d patterns, d the features of its path, and a customer looks its own up.
+of a polynomial, so that Gauss–Legendre quadrature gives it exactly. It depends on the customer only through the bits a:
+each leaf has a table of at most 2^d patterns, d the number of features on its path, and each customer looks up one of
+them.
 
 Source: Lundberg et al. (2020), "From local explanations to global understanding with explainable AI for trees"; the
-tables: Yang (2021), "Fast TreeSHAP". LightGBM's ``pred_contrib`` is the same number, by a recursion for each customer.
+tables: Yang (2021), "Fast TreeSHAP". LightGBM's ``pred_contrib`` gives the same numbers, by a recursion for each
+customer.
 """
 
 from collections.abc import Sequence
@@ -26,11 +28,11 @@ from promotions.base.parallel import run_side_by_side
 from promotions.learners.fitted import Part, TreeSum
 
 Floats = NDArray[np.float64]
-# Customers of one task. Longer arrays leave the processor's caches, shorter ones cost more calls than numbers.
+# Customers in one task. Longer arrays overflow the processor's caches, shorter ones cost more calls than numbers.
 CHUNK = 16_384
-# Paths with more features get no table of all patterns, but of those that occur.
+# Paths with more features get a table of the patterns that occur, not of all.
 LONGEST_TABLE = 10
-# Trees whose tables are held at a time: they bound the memory.
+# Trees whose tables are in memory at a time.
 BATCH = 32
 # Bits of LightGBM's decision_type.
 CATEGORIES, MISSING_IS_ZERO = 0b0001, 0b0100
@@ -40,7 +42,7 @@ CATEGORIES, MISSING_IS_ZERO = 0b0001, 0b0100
 class Tree:
     """One tree as LightGBM numbers it: a negative node is the leaf ~node.
 
-    left_share, right_share: of the training customers at a node, those who go left and right.
+    left_share, right_share: the shares of a node's training customers that go left and right.
     """
 
     root: int
@@ -65,11 +67,11 @@ class Leaf:
 def tree_shap(effect: TreeSum, features: Floats, threads: int = 1) -> tuple[Floats, float]:
     """SHAP values of ``effect`` for each customer, (n, p), and the base: their sum is τ(x), base + Σ_j φ_j(x).
 
-    Where a part has a treatment (an S-learner), its trees are cut back to that treatment first: what remains is a
+    Where a part has a treatment (an S-learner), its trees are cut back to that treatment first: the result is a
     function of the features alone. Neither ``threads`` nor the order or number of customers changes a value.
 
     effect: additive (identity link).  features: (n, p) without NaN.  Raises ValueError if a tree splits on categories
-    or treats zeros as missing: no encoder of ours asks for either.
+    or treats zeros as missing: our encoders need neither.
     """
     if not effect.additive:
         raise ValueError("expected a sum of trees on the identity link; TreeSHAP explains no other")
@@ -81,7 +83,7 @@ def tree_shap(effect: TreeSum, features: Floats, threads: int = 1) -> tuple[Floa
     scaled = [(tree, factor) for part in effect.parts for tree, factor in _trees_of(part)]
     for start in range(0, len(scaled), BATCH):
         games = run_side_by_side([partial(_prepare, *each) for each in scaled[start : start + BATCH]], threads)
-        base += sum(own for _, _, own in games)
+        base += sum(expectation for _, _, expectation in games)
         run_side_by_side([partial(_add, games, columns[:, span], values[:, span]) for span in spans], threads)
     return values.T, base
 
@@ -127,9 +129,9 @@ def _shapley(patterns: NDArray[np.int64], shares: Sequence[float], value: float)
 
 def _add(games: Sequence[Game], columns: Floats, values: Floats) -> None:
     """Add the trees' contributions to ``values`` (p, customers), a view; columns: (p, customers)."""
-    found = np.empty(columns.shape[1])
+    contribution = np.empty(columns.shape[1])
     for tree, leaves, _ in games:
-        # Down the tree: the features met so far, and each customer's bits of them in a narrow whole number.
+        # Down the tree: the features so far, and each customer's bits for them in a narrow integer.
         waiting: list[tuple[int, tuple[int, ...], Any]] = [(tree.root, (), np.zeros(columns.shape[1], dtype=np.uint8))]
         while waiting:
             node, path, bits = waiting.pop()
@@ -143,9 +145,9 @@ def _add(games: Sequence[Game], columns: Floats, values: Floats) -> None:
                 else:
                     places = bits.astype(np.intp)
                 for row, feature in zip(table, leaf.features, strict=True):
-                    # In range by construction; to clip is the quickest check there is.
-                    np.take(row, places, out=found, mode="clip")
-                    values[feature] += found
+                    # In range by construction; clipping is the fastest check.
+                    np.take(row, places, out=contribution, mode="clip")
+                    values[feature] += contribution
                 continue
             feature = int(tree.feature[node])
             goes_left = columns[feature] <= tree.threshold[node]
@@ -157,24 +159,24 @@ def _add(games: Sequence[Game], columns: Floats, values: Floats) -> None:
                 else:
                     place = len(path)
                     kind = np.uint8 if place < 8 else np.uint16 if place < 16 else np.uint64
-                    told = meets.astype(kind) << kind(place)
-                    waiting.append((int(child), (*path, feature), bits.astype(kind, copy=False) | told))
+                    new_bit = meets.astype(kind) << kind(place)
+                    waiting.append((int(child), (*path, feature), bits.astype(kind, copy=False) | new_bit))
 
 
 def _leaves(tree: Tree) -> list[Leaf]:
     """The leaves with their paths."""
-    found: list[Leaf] = []
+    leaves: list[Leaf] = []
     waiting: list[tuple[int, dict[int, float]]] = [(tree.root, {})]
     while waiting:
         node, shares = waiting.pop()
         if node < 0:
-            found.append(Leaf(~node, tuple(shares), tuple(shares.values())))
+            leaves.append(Leaf(~node, tuple(shares), tuple(shares.values())))
             continue
         feature = int(tree.feature[node])
         so_far = shares.get(feature, 1.0)
         waiting.append((int(tree.left[node]), shares | {feature: so_far * float(tree.left_share[node])}))
         waiting.append((int(tree.right[node]), shares | {feature: so_far * float(tree.right_share[node])}))
-    return found
+    return leaves
 
 
 def _trees_of(part: Part) -> list[tuple[Tree, float]]:
@@ -215,7 +217,7 @@ def _read_tree(block: str) -> Tree:
 
 
 def _given(tree: Tree, feature: int, value: float) -> Tree:
-    """The tree for customers whose ``feature`` is ``value``: its splits are gone, with the sides not taken."""
+    """The tree for customers whose ``feature`` is ``value``: without the splits on it and the unused branches."""
 
     def followed(node: int) -> int:
         while node >= 0 and tree.feature[node] == feature:

@@ -19,11 +19,11 @@ from promotions.learners.data import Training
 class Learner(Protocol):
     """Estimates the conditional average treatment effect τ(x) = E[Y(1) − Y(0) | x].
 
-    Its class says in ``entry`` what params.yaml calls it. It is made from the keys of its entry of params.yaml, a seed,
-    and, if it takes one, ``key``: what its errors call the entry.
+    The ``entry`` of its class is its name in params.yaml. Its constructor takes the keys of that entry, a seed and,
+    optionally, ``key``: the entry's name in error messages.
 
-    One may also say ``cross_fits_itself = True``. After ``fit`` it then has ``out_of_fold_``, (n,): the effect of each
-    training customer from what has not seen that customer's outcome, such as the trees that were grown without it.
+    A learner may set ``cross_fits_itself = True``. After ``fit`` it then has ``out_of_fold_``, (n,): the effect of each
+    training customer from models that have not seen that customer's outcome, such as the trees grown without it.
     """
 
     def fit(self, train: Training) -> "Learner":
@@ -40,7 +40,7 @@ class Learner(Protocol):
 
 
 def _learners() -> dict[str, Callable[..., Learner]]:
-    """The classes of this folder's modules that say what an entry of params.yaml calls them, in ``entry``."""
+    """The classes of this folder's modules that have an ``entry``, by that name."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
     return {
         vars(each)["entry"]: each
@@ -52,17 +52,17 @@ def _learners() -> dict[str, Callable[..., Learner]]:
 
 # A new learner is a module here and an entry of params.yaml: nothing lists it a second time.
 LEARNERS = _learners()
-# What stands beside learners in folders, tables or figures.
-TAKEN = (ENSEMBLE, "nuisance", "policy", "customer_id", "oracle", "random", "treat_all", "treat_none")
+# No learner may have these names: they appear beside learners in folders, tables or figures.
+RESERVED = (ENSEMBLE, "nuisance", "policy", "customer_id", "oracle", "random", "treat_all", "treat_none")
 
 
 def make_learner(name: str, params: Mapping[str, Any] | None, seed: int) -> Learner:
     """An unfitted learner, of the class that its entry of params.yaml names. Raises InputError, see ``make``."""
-    return make(LEARNERS, name, params, "learners", taken=TAKEN, seed=seed)
+    return make(LEARNERS, name, params, "learners", taken=RESERVED, seed=seed)
 
 
 def count_fits(learner: Learner, folds: int) -> int:
-    """How many fits ``cross_fit`` asks of a learner: one without each fold and one to all, or the latter alone."""
+    """Number of fits in ``cross_fit``: one without each fold and one to all customers, or the latter alone."""
     return 1 if _cross_fits_itself(learner) else folds + 1
 
 
@@ -71,8 +71,7 @@ def cross_fit(
 ) -> tuple[NDArray[np.float64], Learner]:
     """Out-of-fold predictions on the training customers, and the learner fitted to all of them.
 
-    All fits share the bins and the outcome models of ``train``; what they hold of a fold is given, what they learn is
-    learned from the others.
+    All fits share the bins and the outcome models of ``train``; all else is learned without the held-out fold.
     make: an unfitted learner.  threads: fits side by side.  progress: called after each fit, see ``count_fits``.
     Returns ((n,), learner).
     """
@@ -88,12 +87,12 @@ def cross_fit(
     def without(held: NDArray[np.bool_]) -> Learner:
         return make().fit(train.rows(~held))
 
-    # The largest fit first: it should not be the one that is waited for.
+    # The largest fit starts first, so that the others do not end up waiting for it.
     fits = [partial(learner.fit, train), *(partial(without, held) for held in held_out)]
     fitted = run_side_by_side(fits, threads, progress)
     predictions = np.empty(len(train.outcome))
-    for held, other in zip(held_out, fitted[1:], strict=True):
-        predictions[held] = other.predict(train.features[held])
+    for held, fold_learner in zip(held_out, fitted[1:], strict=True):
+        predictions[held] = fold_learner.predict(train.features[held])
     return predictions, fitted[0]
 
 

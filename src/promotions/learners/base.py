@@ -1,4 +1,4 @@
-"""What all learners but the forest share: a fitted effect, and two ways to come by it."""
+"""What all learners but the forest share: a fitted effect, and two backends that fit it."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -9,12 +9,12 @@ from promotions.learners.data import Training
 from promotions.learners.fitted import TreeSum
 from promotions.learners.forest import HonestCausalForest
 
-# Folder of the forest, with all trees: what intervals take.
+# Folder of the forest with all trees, which intervals need.
 FOREST = "forest"
 
 
 class CausalForest:
-    """See ``HonestCausalForest``. Effects out of fold are those of the groups that left a customer's cluster out."""
+    """See ``HonestCausalForest``. Out-of-fold effects are from the groups that left a customer's cluster out."""
 
     entry = "causal_forest"
 

@@ -17,7 +17,8 @@ class Training:
 
     features (n, p) without NaN; treatment 0/1; propensity: P(T=1), the design's or estimated; mu0, mu1: outcome
     models of the two arms, each customer's from models that have not seen that customer; fold: 0 … K − 1; cluster: code
-    of the unit that is never divided; outcome_models: those behind mu0 and mu1, if a learner is to predict with them.
+    of the unit that is never divided; outcome_models: the models behind mu0 and mu1, for learners that predict with
+    them.
     """
 
     features: NDArray[np.float64]
@@ -31,7 +32,7 @@ class Training:
     outcome_models: OutcomeModels | None = None
 
     def __post_init__(self) -> None:
-        """An arm without customers cannot be learned from."""
+        """Raise InputError if an arm has no customers."""
         for arm, name in ((0, "control"), (1, "treated")):
             if not (self.treatment == arm).any():
                 raise InputError(
@@ -44,7 +45,7 @@ class Training:
         models = self.outcome_models.unseen(self.fold, chosen) if self.outcome_models else None
         arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "outcome_models"}
         part = Training(**{name: array[chosen] for name, array in arrays.items()}, outcome_models=models)
-        # What a cached property would find out anew by binning again.
+        # Set here, so that the cached properties do not bin again.
         vars(part)["binned"] = self.binned.rows(chosen)
         vars(part)["binned_with_treatment"] = self.binned_with_treatment.rows(chosen)
         return part

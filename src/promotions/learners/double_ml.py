@@ -11,12 +11,12 @@ from promotions.learners.fitted import LinearEffect, standardise
 
 
 def linear_effect(train: Training, winsorize: float) -> LinearEffect:
-    """Least squares of Y − m on (T − e)·(1, z), z the standardised features; without a unique one, the shortest.
+    """Least squares of Y − m on (T − e)·(1, z), z the standardised features; the shortest solution of several.
 
     A feature that does not vary gets the scale 1.
     """
     mean, scale = train.features.mean(axis=0), train.features.std(axis=0)
-    # A mean of equal numbers may be off by a rounding, which leaves a scale of the size of one.
+    # The mean of equal numbers may be off by rounding, which leaves a scale of that size.
     scale[scale <= 10 * np.finfo(float).eps * np.abs(mean)] = 1.0
     treatment = train.treatment - train.propensity
     products = np.empty((len(treatment), len(mean) + 2))
@@ -33,7 +33,7 @@ class DoubleML(EffectLearner):
     """See ``linear_effect``.
 
     Features are standardised and cut off at ``winsorize`` standard deviations: a line fitted to the bulk says nothing
-    of the far tail of, say, spending, and would otherwise take its largest effects from there.
+    about the far tail of, say, spending, where it would otherwise predict its largest effects.
     """
 
     entry = "double_ml"

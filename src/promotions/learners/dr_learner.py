@@ -12,7 +12,7 @@ from promotions.scores import make_scores
 
 
 def dr_effect(train: Training, effect: Boosting, seed: int) -> TreeSum:
-    """The regression of Γ₁ − Γ₀ on x, Γ_a = μ_a(x) + 1{T=a}(Y − μ_a(x))/e_a, with the design's e as it is."""
+    """The regression of Γ₁ − Γ₀ on x, Γ_a = μ_a(x) + 1{T=a}(Y − μ_a(x))/e_a, with the design's e untrimmed."""
     scores = make_scores(train.outcome, train.treatment, train.propensity, train.mu0, train.mu1)
     return TreeSum((Part(1.0, train.binned.fit(effect, scores.effect, seed=seed)),))
 

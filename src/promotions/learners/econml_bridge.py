@@ -1,10 +1,10 @@
-"""econml's own classes, with our LightGBM settings; what they have fitted is handed on as an effect of ours.
+"""econml's own classes, with our LightGBM settings; their fitted models become our effects.
 
-They are the oracle that the shared versions are tested against, and can be chosen with ``backend: econml``. The effects
-agree to 1e-8 where LightGBM cuts the same bins; it may cut others out of an arm than out of all. econml fits nuisances
-itself, on ``[X, W]``. Those of DR, R and double ML are known before, once for all learners, and travel as the
-last columns of W (``columns_of``); the estimators below "predict" by reading them. Nothing is fitted twice, and the
-design's propensity is used as it is. S, T and X have models of their own here.
+The shared versions are tested against them; ``backend: econml`` chooses them. The effects agree to 1e-8 where LightGBM
+cuts the same bins; it may cut an arm into other bins than all customers. econml fits nuisances itself, on ``[X, W]``.
+The nuisances of DR, R and double ML are fitted beforehand, once for all learners, and are the last columns of W
+(``columns_of``); the estimators below "predict" by reading them. Nothing is fitted twice, and the design's propensity
+is used as it is. S, T and X fit their own models here.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ from promotions.learners.fitted import Blend, LinearEffect, Part, TreeSum, stand
 
 
 def s_effect(train: Training, model: Boosting, seed: int) -> TreeSum:
-    """The class SLearner. It gives a model both indicators of treatment; ours sees the second, which says it all."""
+    """The class SLearner. It gives a model both indicators of treatment; ours sees only the second, which is enough."""
     from econml.metalearners import SLearner
 
     regressor = make_regressor(model, binary=is_binary(train.outcome), seed=seed)

@@ -1,7 +1,7 @@
-"""One estimate of the effect out of those of several learners, by their doubly robust loss.
+"""One estimate of the effect from the estimates of several learners, by their doubly robust loss.
 
-A mixture ĉ_w(x) = Σ_k w_k ĉ_k(x), w ≥ 0, Σ w_k = 1, of the learners and of one candidate more, the constant mean
-effect: where no learner knows better than the mean, the mixture need not pretend to.
+A mixture ĉ_w(x) = Σ_k w_k ĉ_k(x), w ≥ 0, Σ w_k = 1, of the learners and one more candidate, the constant mean effect:
+where no learner predicts better than the mean, the mixture can be the mean.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ from promotions.inference.clusters import Z_95, clustered_error
 
 METHODS = STACKING, Q_AGGREGATION = "stacking", "q_aggregation"
 CONSTANT = "constant"
-# Of the largest mean square of an effect. It makes the weights unique (learners that say the same share theirs) and
-# can cost no more than this much of the loss.
+# The ridge, as a share of the largest mean square of an effect. It makes the weights unique (identical learners share
+# theirs) and costs at most this much of the loss.
 RIDGE = 1e-8
 NEGLIGIBLE = 1e-12
-# A candidate: far more than are taken, for a loop that has to end.
+# Steps per candidate: far more than the loop needs, so that it always ends.
 MOST_STEPS = 1000
 
 
@@ -36,7 +36,7 @@ class Ensemble:
     weights: by learner, and under ``constant`` that of the mean effect; they are not negative and sum to 1.
     mean_effect: E Γ on the training customers.  table: ``candidate, weight, excess_loss, ci_low, ci_high``, heaviest
     first: by how much a candidate's loss mean (Γ − ĉ)² exceeds the mixture's, with its cluster-robust 95 % interval for
-    given weights. It is from the customers that the weights were chosen by, so a little too kind to the mixture.
+    given weights. The weights were chosen on the same customers, so the table is a little too kind to the mixture.
     """
 
     method: str
@@ -97,9 +97,9 @@ def stack(
 
     ``stacking`` minimises L(ĉ_w): the best mixture.  Wolpert (1992), Breiman (1996); of effects: Han & Wu (2022).
     ``q_aggregation`` minimises ½ L(ĉ_w) + ½ Σ_k w_k L(ĉ_k) = L(ĉ_w) + ½ Σ_k w_k mean (ĉ_k − ĉ_w)²: almost as good as
-    the best *single* candidate, at the fastest rate, as no choice of one is; it mixes only where candidates are about
-    equally good.  Lecué & Rigollet (2014); of effects: Lan & Syrgkanis (2023), "Causal Q-aggregation for CATE model
-    selection".
+    the best *single* candidate, at the fastest rate, which no choice of a single one reaches; it mixes only where
+    candidates are about equally good.  Lecué & Rigollet (2014); of effects: Lan & Syrgkanis (2023), "Causal
+    Q-aggregation for CATE model selection".
 
     cates: (n, k) *out-of-fold* effects of training customers (in-sample ones would give the weight to whoever overfits
     most); the weights also serve the learners fitted to all of them.  effect_scores: (n,) Γ, doubly robust with
@@ -123,24 +123,24 @@ def stack(
         raise InputError(f"ensemble: {wrong[0] if wrong else 'a score'} is not finite for some customer")
 
     mean_effect = float(scores.mean())
-    # By name, so that the order in which learners are listed changes not a bit.
+    # Sorted by name, so that the order in which learners are listed changes no digit.
     by_name = sorted(range(len(names)), key=lambda k: names[k])
     candidates = [*(names[k] for k in by_name), CONSTANT]
-    # From the mean effect: the weights sum to 1, so it cancels, and with it the digits that it would have cost.
+    # Relative to the mean effect: the weights sum to 1, so it cancels, and it costs no digits.
     from_mean = np.column_stack([cates[:, by_name] - mean_effect, np.zeros(len(cates))])
-    # What is left of an exact zero after subtracting tells learners apart that say the same.
+    # The rounding of a subtraction that should be 0 would separate identical learners.
     from_mean[np.abs(from_mean) <= NEGLIGIBLE * np.abs(scores).max()] = 0.0
     products = product(from_mean.T, from_mean) / len(cates)
     explained = product(from_mean.T, scores - mean_effect) / len(cates)
-    # Both losses are, but for a constant, ½ w'Gw − a'w.
+    # Up to a constant, both losses are ½ w'Gw − a'w.
     aim = explained if method == STACKING else 2 * explained - np.diag(products) / 2
     solution = _minimise_on_simplex(products, aim)
 
     weights = dict(zip(candidates, map(float, solution), strict=True))
-    surprise = (scores - mean_effect) - product(from_mean, solution)
+    residual = (scores - mean_effect) - product(from_mean, solution)
     rows = []
     for name, column in zip(candidates, from_mean.T, strict=True):
-        excess = (scores - mean_effect - column) ** 2 - surprise**2
+        excess = (scores - mean_effect - column) ** 2 - residual**2
         mean = float(excess.mean())
         error = clustered_error((excess - mean) / len(excess), clusters)
         rows.append((name, weights[name], mean, mean - Z_95 * error, mean + Z_95 * error))
@@ -156,10 +156,10 @@ def stack(
 def _minimise_on_simplex(products: NDArray[np.float64], aim: NDArray[np.float64]) -> NDArray[np.float64]:
     """The minimum of ½ w'Gw − a'w over w ≥ 0, Σ w = 1.
 
-    Primal active-set method, Nocedal & Wright (2006), alg. 16.3: from the best single candidate on, the candidate whose
-    weight lowers the loss most joins, and the loss is minimised over those that have joined; who would get a negative
-    weight leaves. It ends, after finitely many steps, where no candidate lowers the loss: at the minimum, of which a
-    ridge makes sure that there is only one.
+    Primal active-set method, Nocedal & Wright (2006), alg. 16.3: it starts at the best single candidate. The candidate
+    whose weight lowers the loss most joins, and the loss is minimised over the candidates that have joined; one that
+    would get a negative weight leaves. After finitely many steps no candidate lowers the loss: this is the minimum, and
+    the ridge makes it unique.
 
     products: (k, k) G.  aim: (k,) a.  Returns (k,).
     """
@@ -178,12 +178,12 @@ def _minimise_on_simplex(products: NDArray[np.float64], aim: NDArray[np.float64]
         wanted[inside] = solve(system, np.append(linear[inside], 1.0))[:-1]
         leaving = free & (wanted < 0)
         if leaving.any():
-            # As far towards the minimum as all weights stay 0 or more; the first that would not is held there.
+            # Move towards the minimum while all weights are 0 or more; the first that reaches 0 stays there.
             room = np.full(size, np.inf)
             room[leaving] = weights[leaving] / (weights[leaving] - wanted[leaving])
             first = int(np.argmin(room))
             if first == joining and weights[first] == 0:
-                # The way down that it promised is shorter than the digits reach.
+                # The descent that its slope promised is smaller than rounding.
                 return weights / weights.sum()
             weights += room[first] * (wanted - weights)
             weights[first], free[first] = 0.0, False

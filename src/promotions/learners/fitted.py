@@ -32,8 +32,8 @@ class Effect(Protocol):
 class Part:
     """One model of a sum.
 
-    booster: a lightgbm.Booster; counts on its response scale (a probability for cross-entropy). For one grown in the
-    mode ``rf`` that is the mean of its trees, but LightGBM's ``pred_contrib`` of it is their sum.
+    booster: a lightgbm.Booster, on its response scale (a probability for cross-entropy). In the mode ``rf`` the
+    response is the mean of the trees, but LightGBM's ``pred_contrib`` is their sum.
     treatment: appended to the features as a last column (S-learner); None appends nothing.
     """
 
@@ -75,7 +75,7 @@ class TreeSum:
         return all(_objective(part.booster) in IDENTITY_LINK for part in self.parts)
 
     def save(self, folder: Path) -> None:
-        """Write model.json and part_000.txt, part_001.txt, … into ``folder``; a booster of two parts once."""
+        """Write model.json and part_000.txt, part_001.txt, … into ``folder``; parts share a booster's file."""
         names: dict[int, str] = {}
         boosters: dict[str, Any] = {}
         for part in self.parts:
@@ -112,8 +112,8 @@ class TreeSum:
 class Blend:
     """τ(x) = e(x) τ₀(x) + (1 − e(x)) τ₁(x), an X-learner's effect where e is not the same for all.
 
-    share, control, treated: lightgbm.Boosters of e, which predicts within [0, 1], τ₀ and τ₁. Products of trees are no
-    sum of trees: there is no exact TreeSHAP of it.
+    share, control, treated: lightgbm.Boosters of e, which predicts within [0, 1], τ₀ and τ₁. A product of trees is no
+    sum of trees, so there is no exact TreeSHAP.
     """
 
     share: Any
@@ -166,7 +166,7 @@ class LinearEffect:
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """τ(x), (n,).  features: (n, p) as at fitting.  Raises InputError for another p."""
-        # Row by row: a product of matrices may add in another order where there are more rows.
+        # Row by row: a matrix product may add in another order when there are more rows.
         products = self.scaled(features) * self.coefficients
         return np.asarray(self.intercept + products.sum(axis=1))
 
@@ -183,7 +183,7 @@ class LinearEffect:
         vectors = [document[name] for name in names]
         good = all(isinstance(vector, list) and all(map(is_number, vector)) for vector in vectors)
         if not good or len({len(vector) for vector in vectors}) != 1:
-            raise broken(folder, f"without {', '.join(names)} as three lists of as many numbers")
+            raise broken(folder, f"without {', '.join(names)} as three lists of equal length")
         if not is_number(document["intercept"]) or not is_number(document["winsorize"]):
             raise broken(folder, "without numbers as intercept and winsorize")
         coefficients, mean, scale = (np.array(vector, dtype=np.float64) for vector in vectors)
@@ -191,7 +191,7 @@ class LinearEffect:
 
 
 def weigh(share: Any, control: Any, treated: Any) -> TreeSum | Blend:
-    """The effect e τ₀ + (1 − e) τ₁.  share: the number e, or a lightgbm.Booster of e(x); the others of τ₀ and τ₁."""
+    """The effect e τ₀ + (1 − e) τ₁.  share: the number e, or its Booster.  control, treated: Boosters of τ₀ and τ₁."""
     if is_number(share):
         return TreeSum((Part(share, control), Part(1 - share, treated)))
     return Blend(share, control, treated)
@@ -210,7 +210,7 @@ KINDS: dict[str, type[TreeSum] | type[Blend] | type[LinearEffect]] = {
 
 
 def load_effect(folder: Path) -> TreeSum | Blend | LinearEffect:
-    """The effect that ``save`` left in ``folder``, of whatever kind. Raises InputError."""
+    """The effect that ``save`` left in ``folder``, of any kind. Raises InputError."""
     return KINDS[read_model(folder, KINDS)["kind"]].load(folder)
 
 
@@ -225,7 +225,7 @@ def _matrix(features: ArrayLike, expected: int | None) -> NDArray[np.float64]:
 
 
 def _objective(booster: Any) -> str:
-    """The name of its objective, from the header of its text."""
+    """The name of a booster's objective, from the header of its text."""
     header = booster.model_to_string(num_iteration=1).split("Tree=", 1)[0]
     lines = [line for line in header.splitlines() if line.startswith("objective=")]
     return lines[0].removeprefix("objective=").split()[0] if lines else ""

@@ -26,12 +26,12 @@ from promotions.boosting.settings import Boosting, lightgbm
 from promotions.learners.fitted import Part, TreeSum
 from promotions.learners.tree_text import leaves_of, with_leaves
 
-# Outcome means and unknown propensities, where nobody hands them over. How many of the trees are used is chosen.
+# Models of outcome means and propensities that are not given. The number of trees used is one of these.
 COUNTS = (10, 25, 50, 100)
 NUISANCE = Boosting(leaves=8, learning_rate=0.15, min_leaf=50, feature_share=0.7, row_share=1.0, l2=1.0)
-# With three folds instead of five the effects are as near to the truth, in three fifths of the time.
+# Three folds give effects as near to the truth as five, in three fifths of the time.
 FOLDS = 3
-# Estimated propensities are kept off 0 and 1: residuals there say nothing of the effect, and division by them does.
+# Estimated propensities are kept off 0 and 1: residuals there carry no effect, and dividing by them inflates noise.
 OVERLAP = (0.01, 0.99)
 CHUNK = 20_000
 FILE = "forest.json"
@@ -60,22 +60,23 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
     in the group measures once.
 
     *A sequence* is ``trees`` trees, grown by LightGBM on Ỹ/T̃ with weights T̃²: each of at most ``leaves`` leaves of at
-    least ``min_leaf`` growing customers, on what the trees before it left over, at ``learning_rate``. Every second tree
-    draws one random threshold a feature (they make the forest smooth), the others search all (they find steps). The
-    measuring half replays the sequence: with f the effect so far, beginning at its Σ ỸT̃ / Σ T̃², a leaf adds
+    least ``min_leaf`` growing customers, on the residual of the trees before it, at ``learning_rate``. Every second
+    tree draws one random threshold a feature (they make the forest smooth), the others search all (they find steps).
+    The measuring half replays the sequence: with f the effect so far, beginning at its Σ ỸT̃ / Σ T̃², a leaf adds
 
         ``measuring_rate`` · Σ_leaf T̃ (Ỹ − T̃ f(x)) / Σ_leaf T̃².
 
-    Structure comes from one half, every number from the other, in which f is linear. As the measuring half has not
-    chosen the leaves, it can go at a larger rate, and so keeps effects that were too small for the growing half to
-    split upon again. ``trees=1, learning_rate=1, measuring_rate=1`` is the honest causal tree.
+    One half gives the structure; the other gives every number, and f is linear in its outcomes. The measuring half has
+    not chosen the leaves, so it can use a larger rate, and keeps effects that are too small for the growing half to
+    split on again. ``trees=1, learning_rate=1, measuring_rate=1`` is the honest causal tree.
 
-    *Calibration.* The customers who are left out tell how far the sequences are worth following, and how much of what
-    they say is real: of f_k, the forest of the first k trees of each sequence, and of the slopes β in [0, 1], those are
-    taken that make the R-loss of τ̄ + β (f_k(x) − τ̄) least (τ̄: the mean effect; the slope is that of the "best linear
-    predictor" of Chernozhukov et al., "Generic machine learning inference"). ``predict`` gives that: near τ̄ if nothing
-    differs, f_k if the forest finds what there is. ``calibrate=False`` takes all trees and β = 1. Intervals are of the
-    forest of all trees: a smoother or shrunken effect is nearer to the truth on average, but off it by design.
+    *Calibration.* The left-out customers decide how many trees of each sequence to use, and how much of their
+    differences is real. With f_k the forest of the first k trees of each sequence, the k and the slope β in [0, 1] are
+    chosen that minimise the R-loss of τ̄ + β (f_k(x) − τ̄) (τ̄: the mean effect; the slope is that of the "best linear
+    predictor" of Chernozhukov et al., "Generic machine learning inference"). ``predict`` gives that: near τ̄ if effects
+    do not differ, near f_k if the forest finds the differences. ``calibrate=False`` uses all trees and β = 1. Intervals
+    are of the forest of all trees: a smoother or shrunken effect is nearer to the truth on average, but biased by
+    design.
 
     *Variance.* See ``predict_variance``.
 
@@ -87,10 +88,10 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
     n_jobs: fits side by side, on one thread each.
 
     Fitted: ``oob_effect_`` (n,): the calibrated effect of each training customer from the groups that left out its
-    cluster, which neither grew nor measured on its outcome (it has a say in others' nuisances, in τ̄ and in the
-    calibration, which are two numbers).  ``trees_used_``: k.  ``calibration_``: β.  ``mean_effect_``: τ̄ = Σ ỸT̃ / Σ T̃².
+    cluster, which neither grew nor measured on its outcome (it enters others' nuisances, τ̄ and the two numbers of the
+    calibration).  ``trees_used_``: k.  ``calibration_``: β.  ``mean_effect_``: τ̄ = Σ ỸT̃ / Σ T̃².
     ``feature_importances_`` (p,): shares of the loss that the splits on each feature removed, all trees, in the growing
-    halves.  ``outcome_mean_``, ``propensity_``: what the residuals were taken from.  ``n_features_in_``.
+    halves.  ``outcome_mean_``, ``propensity_``: what the residuals subtract.  ``n_features_in_``.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
         if not isinstance(self.calibrate, bool):
             raise InputError(f"{key}.calibrate: expected true or false, got {self.calibrate!r}")
         if self.calibrate and not self.held_out:
-            raise InputError(f"{key}.calibrate: calibration takes customers who are left out, but held_out is 0")
+            raise InputError(f"{key}.calibrate: calibration needs customers who are left out, but held_out is 0")
 
     def fit(
         self,
@@ -158,9 +159,9 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
 
         X (n, p) finite; y (n,) finite; treatment (n,) of 0/1; propensity (n,) in (0, 1): P(T=1 | x);
         outcome_mean (n,): E[Y | x], each customer's from models that have not seen that customer; clusters (n,):
-        whoever shares a value is never divided; binned: X, if it has been binned already.
-        What is None is estimated by LightGBM in three folds of whole clusters, estimated propensities are kept within
-        [.01, .99]; no clusters means that all customers are their own.  Raises InputError.
+        customers who share a value are never divided; binned: X, if it has been binned already.
+        LightGBM estimates what is None in three folds of whole clusters; estimated propensities are kept within [.01,
+        .99]. Without clusters each customer is its own.  Raises InputError.
         """
         self.check_params()
         features, outcome, treated, cluster = _checked(X, y, treatment, clusters)
@@ -222,17 +223,17 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
         s² the variance of the sequences of one half, V₁ is too large by s²/(2 · sequences), which is subtracted; the
         forest's own share of it, s²/(2 · sequences · groups), is added. The difference of the two, which may be
         negative by chance, is replaced by its mean given that variances are not: with a flat prior on [0, ∞) and a
-        normal likelihood of standard error max(V₁, noise)·√(2/groups), as in grf. What the structure of the trees owes
-        to the growing half averages out over groups and swaps only in part; that part is in V₁ and makes it a little
-        too large.
+        normal likelihood of standard error max(V₁, noise)·√(2/groups), as in grf. A part of the growing half's
+        influence on the structure of the trees averages out over groups and swaps; that part is in V₁ and makes it a
+        little too large.
         """
         return self._moments(self._features(X))[1]
 
     def predict_interval(self, X: ArrayLike, alpha: float = 0.05) -> tuple[Floats, Floats]:
         """Pointwise 1 − alpha intervals f(x) ± t √variance, lower and upper ends (n,); f: all trees, not calibrated.
 
-        t: Student's with ``groups`` degrees of freedom, as there are so many differences behind a variance. They cover
-        the expectation of the forest, and the truth where the forest's bias is small against the standard error.
+        t: Student's with ``groups`` degrees of freedom, the number of differences behind a variance. They cover the
+        expectation of the forest, and the truth where the forest's bias is small against the standard error.
         """
         from scipy.stats import t
 
@@ -250,7 +251,7 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
 
     def save(self, folder: Path) -> None:
         """Write the trees as LightGBM's text and the rest as JSON into ``folder``, which exists; no training data."""
-        # All trees, their mean: the calibration stands apart, as intervals do without it.
+        # The mean of all trees: the calibration is stored apart, because intervals do not use it.
         TreeSum(tuple(Part(1 / len(self.boosters_), booster) for booster in self.boosters_)).save(folder)
         fitted = {
             "trees_used": self.trees_used_,
@@ -299,10 +300,10 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
             first = np.zeros(count, dtype=bool)
             first[stays[: len(stays) // 2]] = True
             halves = np.flatnonzero(first[cluster]), np.flatnonzero((~first & ~left_out)[cluster])
-            rest = np.flatnonzero(left_out[cluster])
+            outside = np.flatnonzero(left_out[cluster])
             for grow, measure in (halves, halves[::-1]):
                 seeds = tuple(int(seed) for seed in rng.integers(2**31, size=self.sequences))
-                tasks.append(_Task(grow, measure, rest, seeds))
+                tasks.append(_Task(grow, measure, outside, seeds))
         return tasks
 
     def _grow(
@@ -329,7 +330,7 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
             values = self._measure(
                 leaf_of[:, :measuring], leaves_of(text), outcome[task.measure], treated[task.measure]
             )
-            # Its text alone: a booster that has been trained holds on to its data.
+            # Only its text is kept: a trained booster holds on to its data.
             boosters.append(with_leaves(text, values))
             for tree, value in enumerate(values):
                 effects[tree] += value[leaf_of[tree, measuring:]]
@@ -347,7 +348,7 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
             "extra_trees": random[0],
             "seed": seed,
         }
-        # A change of parameters sows LightGBM's random thresholds anew: with one seed all trees would draw the same.
+        # A change of parameters reseeds LightGBM's random thresholds: with one seed all trees would draw the same.
         seeds = np.random.default_rng(seed).integers(2**31, size=self.trees).tolist()
         change = lgb.reset_parameter(extra_trees=random, extra_seed=seeds)
         return lgb.train(parameters | {"extra_seed": seeds[0]}, dataset, self.trees, callbacks=[change])
@@ -365,7 +366,7 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
         for leaf, count in zip(leaf_of, leaves, strict=True):
             above = np.bincount(leaf, weights=left, minlength=count)
             below = np.bincount(leaf, weights=weight, minlength=count)
-            # A leaf into which nobody of the measuring half falls adds nothing to the trees before it.
+            # A leaf without measuring customers adds nothing to the trees before it.
             values.append(self.measuring_rate * np.divide(above, below, out=np.zeros(count), where=below > 0))
             left -= weight * values[-1][leaf]
         values[0] += mean
@@ -374,7 +375,7 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
     def _out_of_bag(self, n: int, effects: Sequence[tuple[Rows, Floats]], trees: int) -> tuple[Floats, Floats]:
         """Mean effect over the groups that left a customer out, (n,), and by how much more it varies than the forest.
 
-        The latter is s²(1/k − 1/groups) for k groups of variance s²; 0 where k is 1, as nothing can be said.
+        The latter is s²(1/k − 1/groups) for k groups of variance s²; 0 where k is 1, as one group has no variance.
         """
         count, total, square = np.zeros(n), np.zeros(n), np.zeros(n)
         for (rows, first), (_, second) in zip(effects[::2], effects[1::2], strict=True):
@@ -391,10 +392,10 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
     ) -> tuple[int, float]:
         """Number of trees k and slope β of least R-loss Σ (Ỹ − T̃ (τ̄ + β (f_k − τ̄)))².
 
-        f_k is the mean of those groups that left a customer out, which are fewer than the forest's; the part of its
-        variance that is due to that is subtracted, as noise in a regressor draws its slope to 0. A slope β̂ of
-        cluster-robust variance v is drawn to 0 itself, by the factor β̂²/(β̂² + v): one that may well be chance is hardly
-        believed, but a weak forest still ranks. Where no β̂ is positive, β is 0 and all effects are τ̄.
+        f_k is the mean of the groups that left a customer out, which are fewer than the forest's. The variance that
+        this adds is subtracted, because noise in a regressor draws its slope to 0. A slope β̂ of cluster-robust
+        variance v is itself shrunk by the factor β̂²/(β̂² + v): one that may well be chance is hardly believed, but a
+        weak forest still ranks. Where no β̂ is positive, β is 0 and all effects are τ̄.
         """
         weight = treated**2
         left = treated * outcome - weight * self.mean_effect_
@@ -417,7 +418,7 @@ class HonestCausalForest(BaseEstimator):  # type: ignore[misc]
     def _moments(self, features: Floats) -> tuple[Floats, Floats]:
         """f(x) and its variance."""
         if self.sequences < 2:
-            raise InputError("HonestCausalForest.sequences: variances take 2 or more of either half")
+            raise InputError("HonestCausalForest.sequences: variances need 2 or more of either half")
         chunks = [features[start : start + CHUNK] for start in range(0, len(features), CHUNK)]
         parts = run_side_by_side([partial(self._moments_of, chunk) for chunk in chunks], self.n_jobs)
         if not parts:
@@ -457,7 +458,7 @@ def _not_negative(spread: Floats, noise: Floats, groups: int) -> Floats:
 def _cross_fit(table: Binned, features: Floats, target: Floats, fold: Rows, seed: int, threads: int) -> Floats:
     """E[target | x] of each customer from models of the other folds, (n,).
 
-    All folds use as many trees, of ``COUNTS``, as give the least squared error on those held out.
+    All folds use the number of trees, of ``COUNTS``, with the least squared error on the held-out customers.
     """
     means = means_after(COUNTS, table, features, target, fold, NUISANCE, seed, threads)
     return means[:, int(np.argmin(((means - target[:, np.newaxis]) ** 2).mean(axis=0)))]

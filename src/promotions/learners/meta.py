@@ -12,7 +12,7 @@ from promotions.learners.base import ECONML, SHARED, EffectLearner, choose_backe
 from promotions.learners.data import Training
 from promotions.learners.fitted import Blend, Part, TreeSum, weigh
 
-# Propensities that differ by no more are one: as a weight it moves no effect by more than this share of τ₀ − τ₁.
+# Propensities that differ by less are equal: as weights they move an effect by less than this share of τ₀ − τ₁.
 ROUNDING = 1e-6
 
 
@@ -23,7 +23,7 @@ def s_effect(train: Training, model: Boosting, seed: int) -> TreeSum:
 
 
 def t_effect(train: Training, model: Boosting | None, seed: int) -> TreeSum:
-    """τ(x) = μ₁(x) − μ₀(x), of the folds' shared outcome models on average, or of two models of its own."""
+    """τ(x) = μ₁(x) − μ₀(x), by the mean of the folds' shared outcome models, or by two models of its own."""
     if model is not None:
         control, treated = fit_arms(train, model, seed)
         return TreeSum((Part(1.0, treated), Part(-1.0, control)))
@@ -40,8 +40,8 @@ def t_effect(train: Training, model: Boosting | None, seed: int) -> TreeSum:
 def x_effect(train: Training, model: Boosting | None, effect: Boosting, share: Any, seed: int) -> TreeSum | Blend:
     """τ(x) = e(x) τ₀(x) + (1 − e(x)) τ₁(x), models of the effects imputed in each arm from the other's outcome model.
 
-    τ₀ of D = μ₁(X) − Y in the control arm, τ₁ of D = Y − μ₀(X) in the treated one.  model: own outcome models; None
-    takes the shared ones, of which each customer's has not seen that customer's fold.  share: e, see ``treated_share``.
+    τ₀ of D = μ₁(X) − Y in the control arm, τ₁ of D = Y − μ₀(X) in the treated one.  model: of its own outcome models;
+    None takes the shared ones, which have not seen the customer's fold.  share: e, see ``treated_share``.
     """
     control, treated = train.treatment == 0, train.treatment == 1
     if model is None:
@@ -97,7 +97,7 @@ class SLearner(EffectLearner):
 
 
 class TLearner(EffectLearner):
-    """An outcome model an arm, see ``t_effect``. With ``model: shared`` nothing is fitted."""
+    """One outcome model per arm, see ``t_effect``. With ``model: shared`` nothing is fitted."""
 
     entry = "t_learner"
 
@@ -106,7 +106,7 @@ class TLearner(EffectLearner):
     ) -> None:
         self.model = outcome_model(model, f"{key}.model")
         self.estimate = choose_backend(backend, t_effect, econml_bridge.t_effect, key)
-        _require_own(self.model, backend, key)
+        _require_outcome_model(self.model, backend, key)
         self.seed = seed
 
     def fit(self, train: Training) -> "TLearner":
@@ -137,7 +137,7 @@ class XLearner(EffectLearner):
         self.model = outcome_model(model, f"{key}.model")
         self.effect = Boosting.from_params(effect, f"{key}.effect")
         self.estimate = choose_backend(backend, x_effect, econml_bridge.x_effect, key)
-        _require_own(self.model, backend, key)
+        _require_outcome_model(self.model, backend, key)
         self.seed = seed
 
     def fit(self, train: Training) -> "XLearner":
@@ -147,7 +147,7 @@ class XLearner(EffectLearner):
         return self
 
 
-def _require_own(model: Boosting | None, backend: str, key: str) -> None:
+def _require_outcome_model(model: Boosting | None, backend: str, key: str) -> None:
     if backend == ECONML and model is None:
         raise InputError(
             f"{key}.model: econml's class fits outcome models of its own; give it a section such as "

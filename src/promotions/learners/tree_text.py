@@ -1,6 +1,6 @@
-"""LightGBM's models as the text that LightGBM reads: made of scikit-learn's trees, or with other leaves.
+"""LightGBM models as the text that LightGBM reads: from scikit-learn's trees, or with other leaf values.
 
-Of scikit-learn's (and causalml's) ``tree_`` only arrays are read: children_left, children_right, feature, threshold,
+Only arrays of scikit-learn's (and causalml's) ``tree_`` are read: children_left, children_right, feature, threshold,
 n_node_samples.
 """
 
@@ -20,7 +20,7 @@ def booster_of_trees(trees: Sequence[Any], values: Sequence[NDArray[np.float64]]
     """A lightgbm.Booster that predicts the sum of the trees.
 
     trees: scikit-learn's ``tree_``, split by ``float32(x) <= threshold``; features without NaN.
-    values: a number for each node of each tree, of which those of leaves count.  features: p.
+    values: a number for each node of each tree; only those of leaves count.  features: p.
     """
     head = {
         "version": "v4",
@@ -41,7 +41,7 @@ def leaves_of(text: str) -> list[int]:
 
 
 def with_leaves(text: str, values: Sequence[NDArray[np.float64]]) -> Any:
-    """The lightgbm.Booster of a model's text, with other values of its leaves, (leaves,) for each tree."""
+    """The lightgbm.Booster of a model's text with other leaf values, (leaves,) for each tree."""
     head, trees = _parts(text)
     lines = [f"leaf_value={_line(value)}" for value in values]
     changed = [re.sub(r"^leaf_value=.*$", line, tree, flags=re.M) for tree, line in zip(trees, lines, strict=True)]
@@ -60,8 +60,8 @@ def as_double(threshold: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _parts(text: str) -> tuple[str, list[str]]:
     """The lines above the trees, without the sizes of the trees, and each tree below its line ``Tree=…``."""
-    head, rest = text.split("\ntree_sizes=", 1)
-    body = rest[rest.index("Tree=0\n") : rest.index("end of trees")]
+    head, below = text.split("\ntree_sizes=", 1)
+    body = below[below.index("Tree=0\n") : below.index("end of trees")]
     return f"{head}\n", re.split(r"^Tree=\d+\n", body, flags=re.M)[1:]
 
 
@@ -85,7 +85,7 @@ def _tree(tree: Any, value: NDArray[np.float64]) -> str:
         "split_feature": _line(tree.feature[splits]),
         "split_gain": _line(np.zeros(len(splits), dtype=int)),
         "threshold": _line(as_double(np.asarray(tree.threshold)[splits])),
-        # A number, no category; NaN has no side of its own.
+        # A split of a number, not of a category; NaN has no side.
         "decision_type": _line(np.zeros(len(splits), dtype=int)),
         "left_child": _line(code[tree.children_left[splits]]),
         "right_child": _line(code[tree.children_right[splits]]),

@@ -22,9 +22,9 @@ CONTROL, TREATED = "control", "treated"
 class UpliftForest(EffectLearner):
     """UpliftRandomForestClassifier for a 0/1 outcome (Rzepakowski & Jaroszewicz 2012: splits by ``criterion``).
 
-    That forest knows no other outcome; for one that is not 0/1 the forest is causalml's CausalRandomForestRegressor,
-    which splits by the causal mean squared error (Athey & Imbens 2016) and has no use for ``criterion``. Once grown,
-    its trees become a LightGBM model, which predicts the same, sooner, and is saved as text.
+    For an outcome that is not 0/1 the forest is causalml's CausalRandomForestRegressor, which splits by the causal mean
+    squared error (Athey & Imbens 2016) and ignores ``criterion``. The grown trees become a LightGBM model, which
+    predicts the same, faster, and is saved as text.
     """
 
     entry = "uplift_forest"
@@ -59,7 +59,7 @@ class UpliftForest(EffectLearner):
                 "customers of both arms; leave this learner out"
             )
         trees = [tree.tree_ for tree in grown.estimators_]
-        # An arm that is absent from a leaf counts as 0, as causalml has it.
+        # An arm that is absent from a leaf counts as 0, as in causalml.
         values = [np.nan_to_num(tree.value[:, 1, 0]) - np.nan_to_num(tree.value[:, 0, 0]) for tree in trees]
         booster = booster_of_trees(trees, values, train.features.shape[1])
         self.effect_ = TreeSum((Part(1 / len(trees), booster),))
@@ -101,7 +101,7 @@ class UpliftForest(EffectLearner):
 def _import_causalml() -> None:
     """Import it quietly: its dependencies announce optional packages on standard error when they are imported.
 
-    Done where a learner is made, because redirecting is for the whole process and fits may run side by side.
+    A learner's constructor calls this, because redirecting affects the whole process and fits may run side by side.
     """
     with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
         import causalml.inference.tree  # noqa: F401

@@ -12,9 +12,9 @@ from scipy.special import chdtrc
 from promotions.base.encoding import NUMBER, Encoder, as_numbers
 
 BINS = 10
-# The usual reading of the index: below the first all is well, from the second on the customers are others.
+# The usual reading of the index: below the first customers are alike, from the second on they are different.
 SOME, LARGE = 0.1, 0.25
-# A small list differs by chance; what would be chance more often than this is not told.
+# A small list differs by chance; a difference with a larger p-value is not reported.
 CHANCE = 0.001
 
 Counts = list[NDArray[np.int64]]
@@ -24,8 +24,9 @@ Counts = list[NDArray[np.int64]]
 class Profile:
     """How each feature was distributed among the training customers.
 
-    features: ``name``, ``edges`` (of a number: k − 1 increasing limits of k bins, a value at a limit above it) or
-    ``levels`` (of a category), and ``counts``: customers in each bin or level; then others (of a category); missing.
+    features: ``name``, ``edges`` (of a number: k − 1 increasing limits of k bins; a value at a limit is in the bin
+    above) or ``levels`` (of a category), and ``counts``: customers in each bin or level; then with unknown levels (of a
+    category); then missing.
     """
 
     features: tuple[Mapping[str, Any], ...]
@@ -68,7 +69,7 @@ class Profile:
 
 
 class Drift:
-    """New customers beside a profile, a piece after the other."""
+    """New customers compared with a profile, piece by piece."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
@@ -91,16 +92,16 @@ class Drift:
 
     @property
     def beyond_chance(self) -> dict[str, float]:
-        """Indices of at least ``SOME`` that are no chance of a small list, by feature."""
+        """Indices of at least ``SOME`` that chance does not explain, by feature."""
         table = self.table
-        found = table[(table["psi"] >= SOME) & (table["p_value"] < CHANCE)]
-        return dict(zip(found["feature"], found["psi"], strict=True))
+        drifted = table[(table["psi"] >= SOME) & (table["p_value"] < CHANCE)]
+        return dict(zip(drifted["feature"], drifted["psi"], strict=True))
 
     @property
     def unknown(self) -> dict[str, int]:
         """Customers with a level that training never had, by feature."""
-        found = self.table[self.table["unknown"] > 0]
-        return dict(zip(found["feature"], map(int, found["unknown"]), strict=True))
+        unseen = self.table[self.table["unknown"] > 0]
+        return dict(zip(unseen["feature"], map(int, unseen["unknown"]), strict=True))
 
 
 def fit_profile(training: pd.DataFrame, encoder: Encoder) -> Profile:
@@ -111,10 +112,10 @@ def fit_profile(training: pd.DataFrame, encoder: Encoder) -> Profile:
         feature: dict[str, Any] = {"name": encoded["name"]}
         if encoded["kind"] == NUMBER:
             values = as_numbers(column)
-            known = values[~np.isnan(values)]
-            inner = np.quantile(known, np.arange(1, BINS) / BINS, method="higher") if len(known) else np.empty(0)
-            # The least value begins no bin: nobody would be below it.
-            feature["edges"] = [float(edge) for edge in np.unique(inner) if edge > known.min()]
+            present = values[~np.isnan(values)]
+            inner = np.quantile(present, np.arange(1, BINS) / BINS, method="higher") if len(present) else np.empty(0)
+            # The least value is no limit: the bin below it would be empty.
+            feature["edges"] = [float(edge) for edge in np.unique(inner) if edge > present.min()]
         else:
             feature["levels"] = sorted(map(str, column.dropna().astype("string").unique()))
         features.append(feature | {"counts": _count(feature, column).tolist()})
@@ -130,5 +131,5 @@ def _count(feature: Mapping[str, Any], column: "pd.Series[Any]") -> NDArray[np.i
     levels = feature["levels"]
     text = column.astype("string")
     places = pd.Index(levels).get_indexer(pd.Index(text.dropna())) if len(levels) else np.full(text.count(), -1)
-    known = np.bincount(places[places >= 0], minlength=len(levels))
-    return np.concatenate([known, [(places < 0).sum(), text.isna().sum()]]).astype(np.int64)
+    by_level = np.bincount(places[places >= 0], minlength=len(levels))
+    return np.concatenate([by_level, [(places < 0).sum(), text.isna().sum()]]).astype(np.int64)

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Allowance:
-    """The most that a list may take: a share of its customers, money in all, or money for each that is on it."""
+    """The most that a list may take: a share of its customers, money in all, or money for each of them."""
 
     share: float | None = None
     money: float | None = None
@@ -25,7 +25,7 @@ class Allowance:
 
     @classmethod
     def of(cls, champion: Budget, money: float | None, share: float | None) -> "Allowance":
-        """What was asked for; else what the champion keeps to. Raises InputError."""
+        """The given limit, else the champion's. Raises InputError."""
         if money is not None:
             return cls(money=require_number(money, "--budget", 0))
         if share is not None:
@@ -34,12 +34,12 @@ class Allowance:
 
     @property
     def limits(self) -> bool:
-        """Whether there is one."""
+        """Whether there is a limit."""
         return any(limit is not None for limit in (self.share, self.money, self.money_each))
 
 
 class Listing:
-    """A list, a piece after the other. In memory it takes 8 bytes a customer, or 40 with a budget.
+    """A list, added piece by piece. It takes 8 bytes of memory a customer, or 40 with a budget.
 
     gains: whether to keep what a budget needs.
     """
@@ -56,14 +56,14 @@ class Listing:
         self.customers += len(ids)
         self._ids.append(pd.util.hash_array(ids, categorize=False))
         if self._gains:
-            # Whom the rule does not treat has no place in the queue.
+            # Customers whom the rule does not treat are not in the queue.
             gain = np.where(scored["treat"] == 1, scored["expected_profit"], -np.inf)
             self._waiting.append((gain, charge, hash_uniform(ids, TIES)))
 
     def repeated(self) -> tuple[int, int] | None:
-        """Positions of two rows with one id, the first that there are; None if there are none.
+        """Positions of the first two rows with the same id; None if all ids differ.
 
-        Ids are compared by 64 bits: of 400,000 lists of ten million, one has two different ids that agree in them.
+        Ids are compared by 64-bit hashes: one in 400,000 lists of ten million has two different ids with the same hash.
         """
         ids = np.concatenate(self._ids)
         order = np.argsort(ids, kind="stable")
@@ -74,9 +74,9 @@ class Listing:
         return int(order[first]), int(order[first + 1])
 
     def afford(self, allowance: Allowance) -> NDArray[np.bool_]:
-        """Whom to treat of all customers, in their order: the best of those whom the rule treats, ``within_budget``.
+        """Whom to treat, (n,) in the order of the list: the best of those whom the rule treats, ``within_budget``.
 
-        To be asked once: what it takes is then forgotten.
+        Call it once: it discards the gains.
         """
         if not self._waiting:
             raise InputError("the list is empty; expected one row a customer")
@@ -90,7 +90,7 @@ class Listing:
 
     @staticmethod
     def limited(scored: pd.DataFrame, best: NDArray[np.bool_]) -> pd.DataFrame:
-        """The same customers, of whom ``best``, (n,), are treated, with reasons that say so."""
+        """The same customers with only ``best``, (n,), treated, and reasons that say so."""
         wanted = scored["treat"].to_numpy() == 1
         standing = np.where(best, ", and within the budget", ", but beyond the budget")
         reason = scored["reason"].where(~wanted, scored["reason"] + pd.Series(standing, index=scored.index))

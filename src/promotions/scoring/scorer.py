@@ -1,4 +1,4 @@
-"""Effects, decisions and reasons of customers who were in no experiment, each by itself."""
+"""Effects, decisions and reasons for customers outside the experiment, each independent of the others."""
 
 import json
 from collections.abc import Mapping
@@ -31,11 +31,11 @@ LEARNERS = "learners"
 
 @dataclass(frozen=True)
 class Scorer:
-    """All that a decision takes.
+    """All that a decision needs.
 
-    rule: whom to treat, a customer at a time.  budget: how far down the list, where the champion keeps to one.
-    economics: the constants that it was made for.  learner: whose effect is told: the rule's own, if it goes by one.
-    effects: formulas by learner; ``mixture`` makes one of several, if it is asked.  forest: gives the intervals, if the
+    rule: whom to treat, one customer at a time.  budget: the champion's limit on the list, if it has one.  economics:
+    the constants that the rule was made for.  learner: whose effect is reported; the rule's, if it uses exactly one.
+    effects: formulas by learner; ``mixture`` combines them, if it is needed.  forest: gives the intervals, if the
     learner has any.  outcomes: μ₀ and μ₁, where they are needed.
     """
 
@@ -53,17 +53,17 @@ class Scorer:
     def load(cls, models: Path, champion: str, learner: str) -> "Scorer":
         """From what the stages left in ``models``.
 
-        champion: name of a policy.  learner: whose effect is told, where the policy does not go by one learner's.
-        Raises InputError if something is missing, changed, or has no formula (a learner of another package's class).
+        champion: name of a policy.  learner: whose effect is reported if the policy does not use exactly one. Raises
+        InputError if something is missing, changed, or has no formula (a learner of another package's class).
         """
         encoder = Encoder.from_json(_read(models / "encoder.json"))
         stored, economics = load_rule(models / "policy", champion)
         rule, budget = stored.unlimited, stored.limit
         if len(rule.learners) == 1:
             (learner,) = rule.learners
-        asked = dict.fromkeys([*rule.learners, learner])
-        mixture = Ensemble.load(models / ENSEMBLE) if ENSEMBLE in asked else None
-        needed = dict.fromkeys([*(name for name in asked if name != ENSEMBLE), *(mixture.used if mixture else [])])
+        learners = dict.fromkeys([*rule.learners, learner])
+        mixture = Ensemble.load(models / ENSEMBLE) if ENSEMBLE in learners else None
+        needed = dict.fromkeys([*(name for name in learners if name != ENSEMBLE), *(mixture.used if mixture else [])])
         effects = {name: _effect(models, name) for name in needed}
         forest = models / LEARNERS / learner / FOREST
         return cls(
@@ -85,32 +85,32 @@ class Scorer:
         return [*(name for name, is_used in used.items() if is_used), *(f"{LEARNERS}/{name}" for name in self.effects)]
 
     def score(self, customers: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:
-        """A row a customer, and what each contact is expected to cost, (n,).
+        """One row per customer, and the expected cost of each contact, (n,).
 
         customers: ``customer_id``, the features, and cost and revenue where customers have their own.
-        Returns ``customer_id, cate, [cate_low, cate_high,] expected_profit, treat, reason``. The interval is of 95 %,
-        pointwise, and of the forest before its calibration.
+        Returns ``customer_id, cate, [cate_low, cate_high,] expected_profit, treat, reason``. The interval is a
+        pointwise 95 % interval of the forest before its calibration.
         expected_profit: of contacting over not contacting, R·τ(x) − C, or R·τ(x) − C·μ₁(x) when charged on response.
         """
         features = self.encoder.transform(customers)
-        # As they are written where rules are learned from them: a rule's edge lies at a customer's number.
+        # Rounded as in the files that rules learn from: a rule's edge is at a customer's number.
         effects = {name: significant(effect.predict(features)) for name, effect in self.effects.items()}
         if self.mixture:
-            # Without a learner that has a weight the mixture is a constant, of which length the features tell.
+            # If no learner has a weight, the mixture is a constant; the features give its length.
             effects[ENSEMBLE] = self.mixture.predict({**effects, "": features[:, 0]})
         cate = effects[self.learner]
         ids, economics = customers["customer_id"].to_numpy(object), self.economics.of_customers(customers)
-        told = {"customer_id": ids, "cate": cate}
+        columns = {"customer_id": ids, "cate": cate}
         if self.forest is not None:
-            told["cate_low"], told["cate_high"] = self.forest.predict_interval(features)
+            columns["cate_low"], columns["cate_high"] = self.forest.predict_interval(features)
         nobody = np.zeros((len(customers), 2))
         outcomes = nobody if self.outcomes is None else significant(self.outcomes.predict(features))
         audience = Audience(ids, customers, features, outcomes, economics)
         treat = self.rule.decide(audience, effects)
         codes, words = self.rule.reasons(audience, effects, treat)
-        told["expected_profit"] = audience.gain(cate)
-        told["treat"] = treat.astype(np.int8)
-        return pd.DataFrame(told | {"reason": np.asarray(words, dtype=object)[codes]}), audience.charge
+        columns["expected_profit"] = audience.gain(cate)
+        columns["treat"] = treat.astype(np.int8)
+        return pd.DataFrame(columns | {"reason": np.asarray(words, dtype=object)[codes]}), audience.charge
 
 
 def _read(path: Path) -> Mapping[str, object]:
@@ -126,13 +126,13 @@ def _effect(models: Path, learner: str) -> Effect:
     if folder.is_dir() and not (folder / FILE).is_file():
         raise InputError(
             f"{folder} holds no formula of the effect: a learner with `backend: econml` cannot be applied to new "
-            "customers; use our own in params.yaml and run `dvc repro`"
+            "customers; use `backend: shared` in params.yaml and run `dvc repro`"
         )
     return load_effect(folder)
 
 
 def _outcomes(folder: Path) -> OutcomeModels:
-    """Those of the last round."""
+    """The outcome models of the last round."""
     rounds = sorted((each for each in folder.glob("*") if each.name.isdecimal()), key=lambda each: int(each.name))
     if not rounds:
         raise InputError(f"{folder} holds no outcome models; an earlier stage writes them: run `dvc repro`")

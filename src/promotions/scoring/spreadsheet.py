@@ -11,9 +11,9 @@ MARK = "'"
 
 
 def as_text(values: "pd.Series[str]") -> tuple["pd.Series[str]", NDArray[np.bool_]]:
-    """The values with an apostrophe before those that would be formulas, and which they are, (n,).
+    """The values, with an apostrophe before formulas, and a mask of the formulas, (n,).
 
-    A number, such as -5, is none.
+    A number such as -5 is no formula.
     """
     text = values.astype(str)
     suspect = text.str.startswith(FORMULA) | text.str.lstrip().str.startswith(FORMULA)

@@ -1,18 +1,19 @@
 """How much the answer owes to luck: the whole procedure again and again on resamples of one experiment.
 
-A trial divides the customers anew, resamples both sides, refits outcome models and learners once, and earns with every
-rule at every cost ratio on customers that nothing was fitted to. Its number is that of a procedure, customers, folds,
-seeds and all; the intervals of ``promotions.evaluation`` take the fitted policies as given and cover the luck of the
-reporting customers alone.
+A trial divides the customers anew, resamples both sides, refits outcome models and learners once, and measures the
+profit of every rule at every cost ratio on customers that nothing was fitted to. Its number describes the whole
+procedure, with its customers, folds and seeds; the intervals of ``promotions.evaluation`` take the fitted policies as
+given and cover the luck of the reporting customers alone.
 
-What the spread over trials is not: the standard error of a mean of independent samples. All trials draw from the same
+The spread over trials is not the standard error of a mean of independent samples. All trials draw from the same
 customers, so they overlap; dividing the SD by √trials says how exactly mean and SD are known, not how well the
-experiment knows the profit. A trial trains on resampled customers, of which 63 % are distinct: it knows a little less
-than the procedure does with all of them. With fewer customers than the experiment has (``Procedure.customers``) it is
-the luck of an experiment of that size, which is larger. Source: Efron & Tibshirani (1993), ch. 6 and 17; clusters:
+experiment knows the profit. A trial trains on resampled customers, of which 63 % are distinct: it learns a little less
+than the procedure with all of them. With fewer customers than the experiment has (``Procedure.customers``) the spread
+is the luck of an experiment of that size, which is larger. Source: Efron & Tibshirani (1993), ch. 6 and 17; clusters:
 Cameron, Gelbach & Miller (2008).
 
-Propensities are taken as given. Where they are estimates, the spread is conditional on them: no trial estimates anew.
+Propensities are taken as given. Where they are estimates, the spread is conditional on them: no trial estimates them
+anew.
 """
 
 from promotions.stability.draws import Draw, draw_trial

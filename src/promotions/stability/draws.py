@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from promotions.base.errors import InputError
 
-# Of a fold, and of the tested: with fewer nothing can be fitted or told.
+# Least clusters of a fold and of the tested: fewer are too few to fit or to measure.
 LEAST_CLUSTERS = 10
 
 
@@ -36,11 +36,11 @@ def draw_trial(
 ) -> Draw:
     """Divide the clusters at random and draw each side's anew, with replacement, within the arms.
 
-    A cluster goes to one side whole, is drawn whole, and its copies share a fold, so that nobody is predicted by a
-    model that has seen a copy. Arms keep their numbers: clusters of treated customers are drawn from such clusters,
-    those of control customers likewise, and those with both are a third stratum.
+    A cluster goes to one side whole, is drawn whole, and its copies share a fold, so that no model predicts a customer
+    of whom it has seen a copy. Arms keep their numbers: clusters of treated customers, of control customers and of both
+    are three strata, and each is drawn from its own.
 
-    cluster: (n,) codes 0 … G − 1.  treatment: (n,).  share: of the clusters that take part, by lot.
+    cluster: (n,) codes 0 … G − 1.  treatment: (n,).  share: of the clusters that take part, drawn at random.
     Raises InputError if a side would have too few clusters.
     """
     clusters = int(cluster.max()) + 1
@@ -48,15 +48,15 @@ def draw_trial(
     has_control = np.bincount(cluster, weights=treatment == 0, minlength=clusters) > 0
     stratum = has_treated + 2 * has_control
     order = rng.permutation(clusters)
-    taking = round(share * clusters)
-    cut = round(train_share * taking)
+    participating = round(share * clusters)
+    cut = round(train_share * participating)
     trains, tests = np.zeros(clusters, dtype=bool), np.zeros(clusters, dtype=bool)
-    trains[order[:cut]], tests[order[cut:taking]] = True, True
-    if cut < folds * LEAST_CLUSTERS or taking - cut < LEAST_CLUSTERS:
+    trains[order[:cut]], tests[order[cut:participating]] = True, True
+    if cut < folds * LEAST_CLUSTERS or participating - cut < LEAST_CLUSTERS:
         raise InputError(
-            f"a trial would train on {cut:,} and test on {taking - cut:,} of {taking:,} customers or clusters; "
-            f"expected {folds * LEAST_CLUSTERS} and {LEAST_CLUSTERS} or more: change stability.train_share, have fewer "
-            "stability.folds, or bring more customers (stability.customers)"
+            f"a trial would train on {cut:,} and test on {participating - cut:,} of {participating:,} customers or "
+            f"clusters; expected {folds * LEAST_CLUSTERS} and {LEAST_CLUSTERS} or more: change stability.train_share, "
+            "have fewer stability.folds, or bring more customers (stability.customers)"
         )
     drawn = np.zeros(clusters, dtype=np.intp)
     for side in (trains, tests):

@@ -23,10 +23,10 @@ MOST_RATIOS = 10
 class Procedure:
     """What each trial repeats.
 
-    ratios: C/R by the name that they are reported under.  learners: by name, one that makes an unfitted learner of a
-    seed.  ensemble: how the learners are mixed; None without a mixture.  families: the rules by name, of those that
-    params.yaml asks for the ones that can be learned at many costs at once.  charged: when a contact is paid for.
-    customers: at most so many take part in a trial; None: all.  max_levels: see ``fit_encoder``.
+    ratios: C/R by the name under which they are reported.  learners: by name, a function from a seed to an unfitted
+    learner.  ensemble: how the learners are mixed; None without a mixture.  families: by name, the rules of params.yaml
+    that can be learned at many costs at once.  charged: when a contact is paid for.  customers: the most that take part
+    in a trial; None: all.  max_levels: see ``fit_encoder``.
     """
 
     ratios: Mapping[str, float]
@@ -81,7 +81,7 @@ class Procedure:
 
     @property
     def policies(self) -> list[str]:
-        """Names of what is compared at each ratio."""
+        """Names of the policies that are compared at each ratio."""
         return [*CONSTANTS, *(f"{family}.{name}" for name in self.effects for family in self.families)]
 
     @property
@@ -123,21 +123,21 @@ def _repeatable(policies: Mapping[str, Any]) -> dict[str, GainFamily]:
     if not repeatable:
         candidates = (name for name, family in POLICIES.items() if issubclass(family, GainFamily))
         raise InputError(
-            f"policy: stability repeats the rules {', '.join(candidates)}, of which params.yaml lists none; add one"
+            f"policy: stability repeats the rules {', '.join(candidates)}; params.yaml lists none of them; add one"
         )
     return repeatable
 
 
-def _chosen(asked: object, learners: Mapping[str, Any]) -> list[str]:
-    known = [*learners, ENSEMBLE]
-    if asked == "all":
-        return known
-    if not isinstance(asked, list) or not asked:
-        raise InputError(f"stability.learners: expected all, or a list from {', '.join(known)}; got {asked!r}")
-    for name in asked:
-        if name not in known:
-            raise InputError(f"stability.learners: {name!r} is unknown; it is one of {', '.join(known)}")
-    chosen = [name for name in known if name in asked]
+def _chosen(listed: object, learners: Mapping[str, Any]) -> list[str]:
+    names = [*learners, ENSEMBLE]
+    if listed == "all":
+        return names
+    if not isinstance(listed, list) or not listed:
+        raise InputError(f"stability.learners: expected all, or a list from {', '.join(names)}; got {listed!r}")
+    for name in listed:
+        if name not in names:
+            raise InputError(f"stability.learners: {name!r} is unknown; it is one of {', '.join(names)}")
+    chosen = [name for name in names if name in listed]
     if chosen == [ENSEMBLE]:
         raise InputError("stability.learners: ensemble is a mixture of the listed learners; list at least one of them")
     return chosen

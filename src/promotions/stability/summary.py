@@ -8,7 +8,7 @@ import pandas as pd
 
 from promotions.base.errors import InputError
 
-# Profits closer than this, in revenues of a response a customer, are the same decisions added up in another order.
+# Profits closer than this, in revenues of a response per customer, are the same decisions added up in another order.
 TIE = 1e-12
 
 
@@ -19,8 +19,8 @@ def summarise(trials: Iterable[pd.DataFrame]) -> pd.DataFrame:
     ips_mean, ips_sd         the same by inverse propensity alone: unbiased too, and noisier
     contacts_mean, contacts_sd   by inverse propensity, of all tested customers together, in costs of a contact
     loss_share               share of trials that earned less than treating nobody
-    win_share                share of trials in which nothing earned more; those that tie for the best share the trial
-    regret_mean              mean shortfall of the best of each trial (the best of noisy estimates, so too large)
+    win_share                share of trials in which nothing earned more; policies that tie at the top share it
+    regret_mean              mean shortfall from the best of each trial (the best of noisy estimates, so too large)
     share_treated            mean
     true_mean, true_sd, true_win_share   the same from the true mean outcomes, where they are known
 
@@ -29,9 +29,9 @@ def summarise(trials: Iterable[pd.DataFrame]) -> pd.DataFrame:
     stacked = pd.concat([table.assign(trial=number) for number, table in enumerate(trials)], ignore_index=True)
     if stacked["trial"].nunique() < 2:
         raise InputError("stability.trials: expected 2 trials or more; one has no spread")
-    known = [name for name in ("dr", "ips", "true") if name in stacked]
+    kinds = [name for name in ("dr", "ips", "true") if name in stacked]
     within = stacked.groupby(["trial", "ratio"])
-    for name in known:
+    for name in kinds:
         best = within[name].transform("max")
         won = stacked[name] >= best - TIE
         stacked[f"{name}_won"] = won / won.groupby([stacked["trial"], stacked["ratio"]]).transform("sum")
@@ -54,7 +54,7 @@ def summarise(trials: Iterable[pd.DataFrame]) -> pd.DataFrame:
             "contacts_sd": groups["contacts"].std(),
         }
     )
-    if "true" in known:
+    if "true" in kinds:
         table["true_mean"], table["true_sd"] = groups["true"].mean(), groups["true"].std()
         table["true_win_share"] = groups["true_won"].mean()
     table = table.reset_index()
@@ -76,6 +76,6 @@ def metrics(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _first(rows: pd.DataFrame, column: str) -> str:
-    """The policy with the highest value; of equal ones that with the higher profit, then the first listed."""
+    """The policy with the highest value; among equals the one with the higher profit, then the first."""
     order = np.lexsort((-rows["profit_mean"].to_numpy().round(12), -rows[column].to_numpy().round(12)))
     return str(rows["policy"].iloc[order[0]])

@@ -43,11 +43,11 @@ class Subjects:
         """Money is measured in mean revenues of a response. Raises InputError if a response earns nothing."""
         mean = float(np.mean(self.revenue))
         if not mean > 0:
-            raise InputError("column 'revenue' is 0 for every customer; at a cost ratio C/R there is no profit to tell")
+            raise InputError("column 'revenue' is 0 for every customer; at a cost ratio C/R there is no profit")
         object.__setattr__(self, "revenue", self.revenue / mean)
 
     def economics(self, rows: NDArray[np.intp], procedure: Procedure) -> list[Economics]:
-        """Of these customers, for each ratio of the procedure: a contact costs that share of what a response earns."""
+        """Economics of these customers at each ratio: a contact costs that share of what a response earns."""
         revenue = self.revenue[rows] if isinstance(self.revenue, np.ndarray) else self.revenue
         today = Economics(1.0, revenue, procedure.charged)
         return [today.at_ratio(ratio) for ratio in procedure.ratios.values()]
@@ -68,11 +68,11 @@ def run_trial(
     V(π) = Σ_i w_i π_i (R_i (Γ_i(1) − Γ_i(0)) − C_i) / Σ_i w_i,   C_i = ratio · R_i,
 
     i over the customers tested, w_i how often each was drawn, Γ the doubly robust (``dr``) or inverse propensity
-    (``ips``) score of the outcome; charged on response C_i becomes C_i Γ_i(1). ``true``: with the mean outcomes in
-    place of scores, where they are known. The unit is the mean revenue of a response, a customer.
+    (``ips``) score of the outcome; when charged on response, C_i becomes C_i Γ_i(1). ``true``: with the mean outcomes
+    in place of scores, where they are known. The unit is the mean revenue of a response, per customer.
 
-    seed: of this trial alone: the same one gives the same numbers whatever other trials there are and however many
-    threads.  Returns rows ratio, value (C/R), policy, share_treated, dr, ips, tested (Σ w) and, if known, true.
+    seed: of this trial alone; it gives the same numbers with any other trials and any number of threads.  Returns rows
+    ratio, value (C/R), policy, share_treated, dr, ips, tested (Σ w) and, if known, true.
     """
     most, n = procedure.customers, len(subjects.outcome)
     draw = draw_trial(
@@ -84,7 +84,7 @@ def run_trial(
         share=1.0 if most is None else min(1.0, most / n),
     )
     rows, new = draw.train, draw.test
-    # Encoded once a distinct customer, then repeated.
+    # Each distinct customer is encoded once, then repeated.
     distinct, first, copies = np.unique(rows, return_index=True, return_inverse=True)
     raw = subjects.features
     encoder = fit_encoder(raw.iloc[rows], list(raw.columns), procedure.max_levels)
@@ -92,8 +92,8 @@ def run_trial(
     train, outside = _training(subjects, procedure, draw, of_distinct[copies], targets, seed, threads, progress)
     of_train, of_new = _effects(procedure, train, targets, seed, threads, progress)
 
-    # What rules learn from and decide by, learner by learner within a ratio. Copies of a customer, alike in all that a
-    # rule sees, are one row with the sum of their gains.
+    # What rules learn from and decide by, learner by learner within a ratio. Copies of a customer look alike to a rule:
+    # they are one row with the sum of their gains.
     at_ratios = subjects.economics(new, procedure)
     gains = np.column_stack(
         [
@@ -140,7 +140,7 @@ def _training(
     threads: int,
     progress: Callable[[], object],
 ) -> tuple[Training, NDArray[np.float64]]:
-    """Those who train, with cross-fitted outcome models, and the models' predictions for the tested, (m, 2)."""
+    """The training customers, with cross-fitted outcome models, and the models' predictions for the tested, (m, 2)."""
     rows = draw.train
     outcome, treatment = subjects.outcome[rows], subjects.treatment[rows]
     fitted = cross_fit_outcomes(
@@ -176,7 +176,7 @@ def _effects(
     threads: int,
     progress: Callable[[], object],
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """By learner, and for their mixture: out-of-fold effects of those who train, and effects of the tested."""
+    """Out-of-fold effects of the training customers and effects of the tested, by learner and for their mixture."""
     of_train, of_new = {}, {}
     for name, make in procedure.learners.items():
         of_train[name], fitted = cross_fit(partial(make, _number(seed, name)), train, threads, progress)
@@ -205,7 +205,7 @@ def _profits(
 
 
 def _stream(seed: Sequence[int], purpose: str) -> np.random.Generator:
-    """Randomness of one purpose: leaving a learner out changes no other's."""
+    """Randomness for one purpose: leaving a learner out changes no other learner."""
     return np.random.default_rng([*seed, zlib.crc32(purpose.encode())])
 
 

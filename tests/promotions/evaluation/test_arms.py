@@ -1,4 +1,4 @@
-"""Ranking metrics of the seen outcomes of two arms: other packages, ties, and what cannot be said."""
+"""Ranking metrics of the observed outcomes of two arms: other packages, ties, and undefined cases."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ from promotions.evaluation.arms import (
     uplift_at_overall,
 )
 
-# Few levels, so that ties are the rule.
+# Few levels, so that most customers are tied.
 LEVELS = arrays.arrays(np.float64, st.integers(2, 40), elements=st.sampled_from([0.0, 1.0, 2.0, 3.0]))
 
 OF_ARMS = [
@@ -165,9 +165,9 @@ def test_the_two_uplifts_at_a_share_by_hand_with_a_tie_at_the_border():
     treatment = np.array([1, 0, 1, 0, 0, 1], dtype=np.int8)
     priority = np.array([3.0, 2.0, 2.0, 2.0, 1.0, 1.0])
     case = Arms(outcome, treatment, np.full(6, 0.5)), priority
-    # Of all: the first, and two thirds of each of the tied three.
+    # Among all customers: the first, and two thirds of each of the three tied.
     assert uplift_at_overall(*case, 0.5) == pytest.approx((9 + 5 * 2 / 3) / (5 / 3) - 2)
-    # Of each arm one and a half: 9 and half of 5; three quarters each of 1 and 3.
+    # One and a half of each arm: 9 and half of 5; three quarters each of 1 and 3.
     assert uplift_at_by_group(*case, 0.5) == pytest.approx((9 + 2.5) / 1.5 - 2)
 
 

@@ -25,10 +25,10 @@ def curve(gain, priority, cost, clusters=None, **grid):
 def test_the_curve_is_the_gain_curve_of_profit_and_of_cost(seed):
     gain, cost, _ = draw_gains(seed)
     priority = np.random.default_rng(seed).integers(0, 6, 40).astype(float)
-    found = curve(gain, priority, cost, shares=GRID)
-    np.testing.assert_array_equal(found["share"], GRID)
-    np.testing.assert_allclose(found["profit"], gain_curve(gain, priority, GRID), atol=1e-12)
-    np.testing.assert_allclose(found["spent"], gain_curve(cost, priority, GRID), atol=1e-12)
+    earned = curve(gain, priority, cost, shares=GRID)
+    np.testing.assert_array_equal(earned["share"], GRID)
+    np.testing.assert_allclose(earned["profit"], gain_curve(gain, priority, GRID), atol=1e-12)
+    np.testing.assert_allclose(earned["spent"], gain_curve(cost, priority, GRID), atol=1e-12)
 
 
 @given(SEEDS, st.sampled_from(["shares", "spends"]))
@@ -52,24 +52,24 @@ def test_with_equal_costs_a_spend_is_a_share(draw):
 
 def test_more_money_than_everybody_costs_treats_everybody_and_no_money_those_who_are_free():
     gain, cost = np.array([1.0, 2.0, 4.0, -3.0]), np.array([0.0, 0.5, 0.5, 0.0])
-    found = curve(gain, np.array([4.0, 3.0, 2.0, 1.0]), cost, spends=[0, 0.125, 0.1875, 0.25, 9])
-    np.testing.assert_allclose(found["share"], [0.25, 0.5, 0.625, 1, 1])
-    np.testing.assert_allclose(found["spent"], [0, 0.125, 0.1875, 0.25, 0.25])
-    np.testing.assert_allclose(found["profit"], [0.25, 0.75, 1.25, 1, 1])
+    earned = curve(gain, np.array([4.0, 3.0, 2.0, 1.0]), cost, spends=[0, 0.125, 0.1875, 0.25, 9])
+    np.testing.assert_allclose(earned["share"], [0.25, 0.5, 0.625, 1, 1])
+    np.testing.assert_allclose(earned["spent"], [0, 0.125, 0.1875, 0.25, 0.25])
+    np.testing.assert_allclose(earned["profit"], [0.25, 0.75, 1.25, 1, 1])
 
 
 def test_what_has_no_variance_has_no_interval():
     rng = np.random.default_rng(5)
     gain = np.full(200, 1.5)
-    # Treating a given share of customers of whom each earns 1.50 earns what it earns.
-    found = curve(gain, rng.normal(size=200), 1.0, shares=GRID)
-    np.testing.assert_allclose(found["profit"], 1.5 * GRID)
-    np.testing.assert_allclose(found[["ci_low", "band_high"]], np.column_stack([found["profit"]] * 2), atol=1e-12)
-    # So does spending a given amount where every coin earns 1.50.
+    # If each customer earns 1.50, a given share earns exactly that share of 1.50.
+    earned = curve(gain, rng.normal(size=200), 1.0, shares=GRID)
+    np.testing.assert_allclose(earned["profit"], 1.5 * GRID)
+    np.testing.assert_allclose(earned[["ci_low", "band_high"]], np.column_stack([earned["profit"]] * 2), atol=1e-12)
+    # If each coin earns 1.50, a given spend earns exactly 1.50 times the spend.
     cost = rng.integers(1, 5, 200).astype(float)
-    found = curve(1.5 * cost, rng.normal(size=200), cost, spends=GRID)
-    np.testing.assert_allclose(found["profit"], 1.5 * GRID)
-    np.testing.assert_allclose(found[["ci_low", "band_high"]], np.column_stack([found["profit"]] * 2), atol=1e-12)
+    earned = curve(1.5 * cost, rng.normal(size=200), cost, spends=GRID)
+    np.testing.assert_allclose(earned["profit"], 1.5 * GRID)
+    np.testing.assert_allclose(earned[["ci_low", "band_high"]], np.column_stack([earned["profit"]] * 2), atol=1e-12)
 
 
 def test_to_treat_everybody_has_the_interval_of_a_mean():
@@ -114,7 +114,7 @@ def test_intervals_and_bands_cover_the_truth(repeated, grid):
     share = points if grid == "shares" else np.where(points < 1, points / 2, points - 0.5)
     truth = stats.norm.pdf(stats.norm.isf(share))
     profit, low, high, band_low, band_high = (curves[:, :, column] for column in range(2, 7))
-    # Standard errors are those that the samples have.
+    # Standard errors agree with the spread of the samples.
     error = (high - low).mean(axis=0) / (2 * 1.959963984540054)
     np.testing.assert_allclose(error, profit.std(axis=0), rtol=0.12)
     pointwise = ((low <= truth) & (truth <= high)).mean(axis=0)
@@ -129,9 +129,9 @@ def test_intervals_and_bands_cover_the_truth(repeated, grid):
 def test_the_band_is_never_inside_the_interval(draw):
     experiment = draw(300, 8)
     for shares in ([0.5], GRID, [0.99, 1.0]):
-        found = curve(experiment.scores.effect, experiment.tau, 1.0, shares=shares)
-        assert (found["band_low"] <= found["ci_low"]).all()
-        assert (found["band_high"] >= found["ci_high"]).all()
+        earned = curve(experiment.scores.effect, experiment.tau, 1.0, shares=shares)
+        assert (earned["band_low"] <= earned["ci_low"]).all()
+        assert (earned["band_high"] >= earned["ci_high"]).all()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The champion: nearly the best, the simplest of those, and chosen before its customers are seen."""
+"""The champion: the simplest of the nearly best, chosen before its customers are seen."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ ECONOMICS = Economics(1.0, 1.0)
 
 
 def scores_of(gain: np.ndarray, noise: float = 0.0, seed: int = 0) -> Scores:
-    """Scores whose profit of treating over not treating, at C = R = 1, is ``gain`` but for noise."""
+    """Scores whose profit of treating over not treating, at C = R = 1, is ``gain`` plus noise."""
     rng = np.random.default_rng(seed)
     effect = gain + 1 + noise * rng.normal(size=len(gain))
     dr = np.column_stack([np.zeros(len(gain)), effect])

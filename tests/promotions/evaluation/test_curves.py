@@ -51,8 +51,8 @@ def test_profit_at_todays_ratio_is_the_difference_of_the_policies_values(experim
     mu1 = truth.means[:, 1]
     rules = [np.zeros(N, bool), np.ones(N, bool), *(today.expected_gain(cate, mu1) >= 0 for cate in cates.values())]
     none, *others = mean_profits(experiment.scores, np.column_stack(rules), today)
-    found = profit_by_ratio(reporting(experiment, mu1, today, truth), cates, np.array([today.ratio]))
-    profit = found.set_index("learner")["profit"]
+    curve = profit_by_ratio(reporting(experiment, mu1, today, truth), cates, np.array([today.ratio]))
+    profit = curve.set_index("learner")["profit"]
     np.testing.assert_allclose(profit[["treat_all", *cates]], np.array(others) - none, atol=1e-12)
     assert profit["oracle"] == pytest.approx(truth.oracle_profit(today) - truth.profit(rules[0], today))
 
@@ -102,7 +102,7 @@ def test_decile_one_holds_the_best_customers_and_ten_the_worst(experiment, cates
     predicted = table[table["learner"] == "good"].set_index("decile")["predicted"]
     assert predicted[1] == pytest.approx(np.sort(cates["good"])[-150:].mean())
     assert table["uplift"].between(table["ci_low"], table["ci_high"]).all()
-    # Of a constant all ten are the same number, and a band no wider than an interval.
+    # A constant has ten equal groups, and a band no wider than an interval.
     apart = table[table["learner"] != "constant"]
     assert (apart["band_low"] < apart["ci_low"]).all()
     assert (apart["band_high"] > apart["ci_high"]).all()
@@ -150,7 +150,7 @@ def test_a_curves_band_holds_the_whole_curve_and_not_only_each_point(experiment,
 
 def test_with_several_fits_deciles_are_of_places_within_each(experiment, cates):
     segment = (np.arange(N) % 2).astype(np.int8)
-    # The second fit predicts ten more of everybody, for no reason of the customers.
+    # The second fit predicts ten more of everybody, for reasons other than the customers.
     shifted = {"good": cates["good"] + 10 * segment}
     apart = reporting(experiment, np.zeros(N), segment=segment)
     table = decile_uplifts(apart, shifted, np.random.default_rng(4), 200)

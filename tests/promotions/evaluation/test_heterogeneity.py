@@ -34,10 +34,10 @@ def test_the_slope_has_the_errors_of_statsmodels_with_clusters_and_without(predi
     effect, cate, households = predicted
     design = sm.add_constant(cate)
     clustered = sm.OLS(effect, design).fit(cov_type="cluster", cov_kwds={"groups": households})
-    found = best_linear_predictor(effect, cate, households)
-    assert found.slope.value == pytest.approx(clustered.params[1], rel=1e-9)
-    assert error_of(found.slope) == pytest.approx(clustered.bse[1], rel=1e-9)
-    assert found.p_value == pytest.approx(norm.sf(clustered.tvalues[1]), rel=1e-6)
+    line = best_linear_predictor(effect, cate, households)
+    assert line.slope.value == pytest.approx(clustered.params[1], rel=1e-9)
+    assert error_of(line.slope) == pytest.approx(clustered.bse[1], rel=1e-9)
+    assert line.p_value == pytest.approx(norm.sf(clustered.tvalues[1]), rel=1e-6)
     alone = best_linear_predictor(effect, cate, np.arange(400))
     assert error_of(alone.slope) == pytest.approx(sm.OLS(effect, design).fit(cov_type="HC1").bse[1], rel=1e-9)
     assert alone.slope.value == pytest.approx(calibration_slope(effect, cate), rel=1e-12)
@@ -48,8 +48,8 @@ def test_the_slope_has_the_errors_of_statsmodels_with_clusters_and_without(predi
 def test_the_slope_is_econmls_whose_error_supposes_equal_variances(predicted, econml_tester):
     effect, cate, _ = predicted
     theirs = econml_tester(effect, cate).evaluate_blp()
-    found = best_linear_predictor(effect, cate, np.arange(400))
-    assert found.slope.value == pytest.approx(theirs.params[0], rel=1e-8)
+    line = best_linear_predictor(effect, cate, np.arange(400))
+    assert line.slope.value == pytest.approx(theirs.params[0], rel=1e-8)
     assert theirs.errs[0] == pytest.approx(sm.OLS(effect, sm.add_constant(cate)).fit().bse[1], rel=1e-8)
 
 
@@ -76,10 +76,10 @@ def test_a_calibrated_prediction_has_slope_one_and_one_that_is_too_wide_less():
 
 def test_the_best_fifth_of_a_standard_normal_effect_has_the_mean_of_its_tail():
     cate = rng_of(6).normal(size=200_000)
-    found = group_effects(cate, cate, np.arange(200_000), 5, rng_of())
+    gates = group_effects(cate, cate, np.arange(200_000), 5, rng_of())
     tail = norm.pdf(norm.ppf(0.2)) / 0.2
-    assert found.pointwise[0].value == pytest.approx(tail, abs=0.01)
-    assert found.difference.value == pytest.approx(2 * tail, abs=0.02)
+    assert gates.pointwise[0].value == pytest.approx(tail, abs=0.01)
+    assert gates.difference.value == pytest.approx(2 * tail, abs=0.02)
 
 
 def test_what_says_nothing_is_exactly_nothing():
@@ -87,9 +87,9 @@ def test_what_says_nothing_is_exactly_nothing():
     for scores, cate in ((effect, same), (same, effect)):
         blp = best_linear_predictor(scores, cate, np.arange(1001))
         assert (blp.slope, blp.p_value) == (Estimate(0, 0, 0), 1)
-        found = group_effects(scores, cate, np.arange(1001), 5, rng_of())
-        assert (found.difference, found.p_value) == (Estimate(0, 0, 0), 1)
-        for part in found.pointwise:
+        gates = group_effects(scores, cate, np.arange(1001), 5, rng_of())
+        assert (gates.difference, gates.p_value) == (Estimate(0, 0, 0), 1)
+        for part in gates.pointwise:
             assert part.value == pytest.approx(scores.mean())
 
 
@@ -103,15 +103,15 @@ def test_a_harmful_prediction_has_p_values_near_one(predicted):
 
 def test_group_effects_are_uplift_by_group_with_wider_joint_intervals(predicted):
     effect, cate, households = predicted
-    found = group_effects(effect, cate, households, 5, rng_of())
-    assert found.pointwise == uplift_by_group(effect, cate, households, 5)
-    table = found.to_frame()
+    gates = group_effects(effect, cate, households, 5, rng_of())
+    assert gates.pointwise == uplift_by_group(effect, cate, households, 5)
+    table = gates.to_frame()
     assert list(table["group"]) == [1, 2, 3, 4, 5]
     assert (table["simultaneous_ci_low"] < table["ci_low"]).all()
     assert (table["simultaneous_ci_high"] > table["ci_high"]).all()
-    assert 2.2 < found.simultaneous.critical_value < 2.9
-    assert found.difference.value == pytest.approx(found.pointwise[0].value - found.pointwise[4].value)
-    assert found.pointwise[0].value == pytest.approx(uplift_at(effect, cate, 0.2))
+    assert 2.2 < gates.simultaneous.critical_value < 2.9
+    assert gates.difference.value == pytest.approx(gates.pointwise[0].value - gates.pointwise[4].value)
+    assert gates.pointwise[0].value == pytest.approx(uplift_at(effect, cate, 0.2))
 
 
 @given(LEVELS, st.integers(0, 2**32 - 1))
@@ -192,17 +192,19 @@ def test_intervals_cover_the_truth_in_95_of_100_experiments(clustered):
     hits = []
     for seed in range(500):
         effect, _, cate, feature, clusters = draw_scores(seed, 2000, clustered=clustered)
-        found = group_effects(effect, cate, clusters, 5, rng_of(seed), replicates=300)
+        groups = group_effects(effect, cate, clusters, 5, rng_of(seed), replicates=300)
         clan = classification_analysis(feature[:, None], ["x"], cate, clusters, 5).iloc[0]
-        joint = (found.simultaneous.low <= gates) & (gates <= found.simultaneous.high)
+        joint = (groups.simultaneous.low <= gates) & (gates <= groups.simultaneous.high)
         hits.append(
             {
                 "autoc": covers(autoc(effect, cate, clusters), rates[0]),
                 "qini": covers(qini(effect, cate, clusters), rates[1]),
                 "slope": covers(best_linear_predictor(effect, cate, clusters).slope, slope),
-                "pointwise": np.mean([covers(part, truth) for part, truth in zip(found.pointwise, gates, strict=True)]),
+                "pointwise": np.mean(
+                    [covers(part, truth) for part, truth in zip(groups.pointwise, gates, strict=True)]
+                ),
                 "simultaneous": joint.all(),
-                "difference": covers(found.difference, gates[0] - gates[4]),
+                "difference": covers(groups.difference, gates[0] - gates[4]),
                 # The second feature has no part in the prediction.
                 "clan": clan["ci_low"] <= 0 <= clan["ci_high"],
             }

@@ -24,7 +24,7 @@ from promotions.inference.ties import gain_curve
 
 RATES = [autoc, qini]
 P_VALUES = [autoc_p_value, qini_p_value]
-# Few levels, so that ties are the rule.
+# Few levels, so that most customers are tied.
 LEVELS = arrays.arrays(np.float64, st.integers(2, 40), elements=st.sampled_from([0.0, 1.0, 2.0, 3.0]))
 
 
@@ -64,8 +64,8 @@ def test_what_ranks_nobody_and_an_effect_that_is_the_same_for_all_have_a_p_value
 def test_p_values_are_one_sided_and_agree_with_the_intervals(rate, p_value):
     score = np.random.default_rng(5).normal(size=2000)
     for effect in (noisy_effects(score, 6), noisy_effects(0.03 * score, 7), noisy_effects(-score, 8)):
-        found, p = rate(effect, score, alone(2000)), p_value(effect, score, alone(2000))
-        assert p == pytest.approx(norm.sf(found.value / error_of(found)), rel=1e-9)
+        estimate, p = rate(effect, score, alone(2000)), p_value(effect, score, alone(2000))
+        assert p == pytest.approx(norm.sf(estimate.value / error_of(estimate)), rel=1e-9)
     assert p_value(noisy_effects(score, 6), score, alone(2000)) < 1e-6
     assert p_value(noisy_effects(-score, 8), score, alone(2000)) > 1 - 1e-6
 
@@ -195,7 +195,7 @@ def test_the_groups_of_a_ranking_without_ties_are_its_quantiles_with_their_usual
     for quarter, part in enumerate(parts):
         members = effect[(priority < 1000 - 250 * quarter) & (priority >= 750 - 250 * quarter)]
         assert part.value == pytest.approx(members.mean())
-        # Not exactly: the effect at the borders is estimated too, and its noise adds to the error.
+        # Not equal: the effect at the borders is estimated too, and its noise adds to the error.
         assert error_of(part) == pytest.approx(members.std(ddof=1) / np.sqrt(250), rel=0.05)
 
 
@@ -209,8 +209,8 @@ def test_the_errors_of_the_groups_agree_with_a_cluster_bootstrap_that_ranks_anew
     for _ in range(800):
         rows = alone(1600).reshape(800, 2)[rng.integers(800, size=800)].ravel()
         resampled.append([part.value for part in uplift_by_group(effect[rows], priority[rows], alone(1600), 3)])
-    found = [error_of(part) for part in uplift_by_group(effect, priority, alone(1600) // 2, 3)]
-    np.testing.assert_allclose(found, np.std(resampled, axis=0), rtol=0.12)
+    errors = [error_of(part) for part in uplift_by_group(effect, priority, alone(1600) // 2, 3)]
+    np.testing.assert_allclose(errors, np.std(resampled, axis=0), rtol=0.12)
 
 
 def test_calibrated_predictions_have_slope_one_and_constant_ones_none():
@@ -265,16 +265,16 @@ def test_the_gain_curve_is_causalmls_cumulative_gain_per_customer(ranked):
 def test_auuc_is_the_area_under_the_gain_curve_with_the_error_of_its_bootstrap():
     effect, priority = draw_ranked(7, 1600, 1.0, "five levels")
     effect = effect + 2
-    found = auuc(effect, priority, alone(1600))
+    estimate = auuc(effect, priority, alone(1600))
     shares = np.linspace(0, 1, 1601)
-    assert found.value == pytest.approx(np.trapezoid(gain_curve(effect, priority, shares), shares), rel=1e-12)
-    assert found.value == pytest.approx(qini(effect, priority, alone(1600)).value + effect.mean() / 2, rel=1e-12)
+    assert estimate.value == pytest.approx(np.trapezoid(gain_curve(effect, priority, shares), shares), rel=1e-12)
+    assert estimate.value == pytest.approx(qini(effect, priority, alone(1600)).value + effect.mean() / 2, rel=1e-12)
     rng = np.random.default_rng(9)
     resampled = []
     for _ in range(800):
         rows = rng.integers(1600, size=1600)
         resampled.append(auuc(effect[rows], priority[rows], alone(1600)).value)
-    assert error_of(found) == pytest.approx(np.std(resampled), rel=0.10)
+    assert error_of(estimate) == pytest.approx(np.std(resampled), rel=0.10)
     assert auuc(effect, np.ones(1600), alone(1600)).value == pytest.approx(effect.mean() / 2)
 
 

@@ -34,30 +34,30 @@ def line():
 
 def test_a_sum_of_trees_is_explained_exactly(x, trees):
     some = np.arange(N) < 100
-    found = explain(trees.predict(x), x, some, [("t", 1.0, trees)])
-    assert (found.method, found.fidelity, found.exact) == (EXACT, 1.0, ("t",))
-    np.testing.assert_allclose(found.base + found.values.sum(axis=1), trees.predict(x[some]), atol=1e-10)
-    np.testing.assert_allclose(found.values, tree_shap(trees, x[some])[0], atol=1e-12)
+    explanation = explain(trees.predict(x), x, some, [("t", 1.0, trees)])
+    assert (explanation.method, explanation.fidelity, explanation.exact) == (EXACT, 1.0, ("t",))
+    np.testing.assert_allclose(explanation.base + explanation.values.sum(axis=1), trees.predict(x[some]), atol=1e-10)
+    np.testing.assert_allclose(explanation.values, tree_shap(trees, x[some])[0], atol=1e-12)
 
 
 def test_the_constant_of_a_mixture_goes_into_the_base(x, trees):
     effect = 0.4 * trees.predict(x) + 0.03
-    found = explain(effect, x, ALL, [("t", 0.4, trees)])
-    assert found.method == EXACT
-    np.testing.assert_allclose(found.base + found.values.sum(axis=1), effect, atol=1e-10)
+    explanation = explain(effect, x, ALL, [("t", 0.4, trees)])
+    assert explanation.method == EXACT
+    np.testing.assert_allclose(explanation.base + explanation.values.sum(axis=1), effect, atol=1e-10)
 
 
 def test_an_effect_that_is_the_same_for_all_has_no_contributions(x):
-    found = explain(np.full(N, 0.25), x, ALL)
-    assert (found.method, found.base, found.fidelity) == (EXACT, 0.25, 1.0)
-    assert (found.values == 0).all()
+    explanation = explain(np.full(N, 0.25), x, ALL)
+    assert (explanation.method, explanation.base, explanation.fidelity) == (EXACT, 0.25, 1.0)
+    assert (explanation.values == 0).all()
 
 
 def test_an_effect_that_differs_by_rounding_alone_is_the_same_for_all(x):
-    found = explain(0.1 + 1e-17 * np.arange(N) / N, x, ALL, [])
-    assert (found.method, found.fidelity) == (EXACT, 1.0)
-    np.testing.assert_allclose(found.base, 0.1)
-    np.testing.assert_array_equal(found.values, 0)
+    explanation = explain(0.1 + 1e-17 * np.arange(N) / N, x, ALL, [])
+    assert (explanation.method, explanation.fidelity) == (EXACT, 1.0)
+    np.testing.assert_allclose(explanation.base, 0.1)
+    np.testing.assert_array_equal(explanation.values, 0)
 
 
 def test_a_blend_of_trees_is_no_sum_of_trees_and_is_distilled(x, trees):
@@ -67,53 +67,53 @@ def test_a_blend_of_trees_is_no_sum_of_trees_and_is_distilled(x, trees):
         10,
     )
     blend = Blend(share, trees.parts[0].booster, trees.parts[0].booster)
-    found = explain(blend.predict(x), x, ALL, [("x_learner", 1.0, blend)], model=SMALL)
-    assert (found.method, found.exact) == (DISTILLED, ())
-    assert 0.9 < found.fidelity < 1
+    explanation = explain(blend.predict(x), x, ALL, [("x_learner", 1.0, blend)], model=SMALL)
+    assert (explanation.method, explanation.exact) == (DISTILLED, ())
+    assert 0.9 < explanation.fidelity < 1
 
 
 def test_a_line_is_distilled_and_of_independent_features_its_closed_form_is_found(x, line):
-    found = explain(line.predict(x), x, ALL, [("line", 1.0, line)], model=SMALL)
-    assert (found.method, found.exact) == (DISTILLED, ())
-    assert 0.95 < found.fidelity < 1
+    explanation = explain(line.predict(x), x, ALL, [("line", 1.0, line)], model=SMALL)
+    assert (explanation.method, explanation.exact) == (DISTILLED, ())
+    assert 0.95 < explanation.fidelity < 1
     closed = line.coefficients * (x - x.mean(axis=0))
     for j in range(3):
-        assert np.corrcoef(found.values[:, j], closed[:, j])[0, 1] > 0.99
-        assert np.polyfit(closed[:, j], found.values[:, j], 1)[0] == pytest.approx(1, abs=0.1)
-    assert np.abs(found.values[:, 3:]).mean() < 0.02 * np.abs(found.values[:, 0]).mean()
+        assert np.corrcoef(explanation.values[:, j], closed[:, j])[0, 1] > 0.99
+        assert np.polyfit(closed[:, j], explanation.values[:, j], 1)[0] == pytest.approx(1, abs=0.1)
+    assert np.abs(explanation.values[:, 3:]).mean() < 0.02 * np.abs(explanation.values[:, 0]).mean()
 
 
 def test_slopes_that_cancel_get_no_credit(x):
-    """The first two features tell the same; the line adds the one and subtracts the other. The third moves it."""
+    """The first two features are nearly equal; the line adds one and subtracts the other. The third moves it."""
     twins = np.column_stack([x[:, 0], x[:, 0] + 1e-3 * x[:, 4], x[:, 2]])
     line = LinearEffect(0.0, np.array([20.0, -20.0, 1.0]), np.zeros(3), np.ones(3), 9.0)
-    found = explain(line.predict(twins), twins, ALL, model=SMALL)
-    size = np.abs(found.values).mean(axis=0)
+    explanation = explain(line.predict(twins), twins, ALL, model=SMALL)
+    size = np.abs(explanation.values).mean(axis=0)
     assert size[2] > 20 * size[:2].max()
 
 
 def test_of_a_mixture_what_is_no_sum_of_trees_alone_is_distilled(x, trees, line):
     effect = 0.6 * trees.predict(x) + 0.1 * line.predict(x)
-    found = explain(effect, x, ALL, [("t", 0.6, trees), ("line", 0.1, line)], model=SMALL)
+    explanation = explain(effect, x, ALL, [("t", 0.6, trees), ("line", 0.1, line)], model=SMALL)
     whole = explain(effect, x, ALL, model=SMALL)
-    assert (found.method, found.exact) == (PARTLY_DISTILLED, ("t",))
-    assert found.fidelity > whole.fidelity
-    explained = found.base + found.values.sum(axis=1)
+    assert (explanation.method, explanation.exact) == (PARTLY_DISTILLED, ("t",))
+    assert explanation.fidelity > whole.fidelity
+    explained = explanation.base + explanation.values.sum(axis=1)
     assert 1 - np.var(explained - effect) / np.var(effect) > 0.97
 
 
 def test_fidelity_is_that_of_customers_that_the_model_has_not_seen(x):
-    """Noise can be learned by heart, but not foretold."""
+    """A model can learn noise by heart, but cannot predict it."""
     noise = np.random.default_rng(3).normal(size=N)
-    found = explain(noise, x, ALL, model=SMALL)
-    assert np.corrcoef(found.base + found.values.sum(axis=1), noise)[0, 1] > 0.5
-    assert found.fidelity < 0
+    explanation = explain(noise, x, ALL, model=SMALL)
+    assert np.corrcoef(explanation.base + explanation.values.sum(axis=1), noise)[0, 1] > 0.5
+    assert explanation.fidelity < 0
 
 
 def test_too_much_work_is_distilled_instead(x, trees):
-    found = explain(trees.predict(x), x, ALL, [("t", 1.0, trees)], model=SMALL, most_work=1000)
-    assert found.method == DISTILLED
-    assert found.fidelity > 0.9
+    explanation = explain(trees.predict(x), x, ALL, [("t", 1.0, trees)], model=SMALL, most_work=1000)
+    assert explanation.method == DISTILLED
+    assert explanation.fidelity > 0.9
 
 
 def test_threads_change_nothing(x, line):

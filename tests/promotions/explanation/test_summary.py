@@ -1,4 +1,4 @@
-"""Contributions of columns become those of features, and are told in words that are true."""
+"""Contributions of columns add up to contributions of features, and the words for them are true."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""SHAP values of trees are what their definition, LightGBM and shap say, and they add up to the effect."""
+"""SHAP values of trees agree with their definition, LightGBM and shap, and they add up to the effect."""
 
 import itertools
 import math
@@ -34,22 +34,22 @@ def by_definition(tree, row):
     """Shapley values of the game v(S) = E[f | x_S], the expectation by the shares of the training customers."""
     p = len(row)
 
-    def expected(node, known):
+    def expected(node, coalition):
         if node < 0:
             return tree.leaf_value[~node]
         feature = tree.feature[node]
         left, right = tree.left[node], tree.right[node]
-        if feature in known:
-            return expected(left if row[feature] <= tree.threshold[node] else right, known)
-        return tree.left_share[node] * expected(left, known) + tree.right_share[node] * expected(right, known)
+        if feature in coalition:
+            return expected(left if row[feature] <= tree.threshold[node] else right, coalition)
+        return tree.left_share[node] * expected(left, coalition) + tree.right_share[node] * expected(right, coalition)
 
     values = np.zeros(p)
     for j in range(p):
         others = [k for k in range(p) if k != j]
         for size in range(p):
             weight = math.factorial(size) * math.factorial(p - 1 - size) / math.factorial(p)
-            for known in itertools.combinations(others, size):
-                values[j] += weight * (expected(tree.root, {*known, j}) - expected(tree.root, set(known)))
+            for coalition in itertools.combinations(others, size):
+                values[j] += weight * (expected(tree.root, {*coalition, j}) - expected(tree.root, set(coalition)))
     return values
 
 
@@ -58,9 +58,9 @@ def test_values_are_the_shapley_values_of_the_game_of_known_features(grown):
     rows = x[:4]
     values, _ = tree_shap(effect, rows)
     scaled = module._trees_of(effect.parts[0])
-    for row, found in zip(rows, values, strict=True):
+    for row, shap_values in zip(rows, values, strict=True):
         expected = sum(factor * by_definition(tree, row) for tree, factor in scaled)
-        np.testing.assert_allclose(found, expected, atol=1e-12)
+        np.testing.assert_allclose(shap_values, expected, atol=1e-12)
 
 
 def test_values_and_base_add_up_to_the_effect(grown):
@@ -74,8 +74,8 @@ def test_values_are_those_of_lightgbm_and_of_shap(grown):
     effect, booster, x = grown
     values, base = tree_shap(effect, x[:200])
     mean_of_trees = booster.num_trees() if "average_output" in booster.model_to_string() else 1
-    own = booster.predict(x[:200], pred_contrib=True) / mean_of_trees
-    np.testing.assert_allclose(np.column_stack([values, np.full(200, base)]), own, atol=1e-10)
+    lightgbm_values = booster.predict(x[:200], pred_contrib=True) / mean_of_trees
+    np.testing.assert_allclose(np.column_stack([values, np.full(200, base)]), lightgbm_values, atol=1e-10)
     explainer = shap.TreeExplainer(booster, feature_perturbation="tree_path_dependent")
     np.testing.assert_allclose(values, explainer.shap_values(x[:200]) / mean_of_trees, atol=1e-10)
 
@@ -137,7 +137,7 @@ def in_fractions(shares, met, j):
 
 
 def test_long_paths_lose_no_digits():
-    """A comb: each split asks another feature, the deepest leaf for some forty."""
+    """A comb: each split uses another feature, and the deepest leaf has some forty."""
     rng = np.random.default_rng(9)
     x = (rng.random((4000, 40)) < 0.9).astype(float)
     data = lgb.Dataset(x, x.cumprod(axis=1).sum(axis=1), params={"verbose": -1, "min_data_in_bin": 1})
@@ -153,8 +153,10 @@ def test_long_paths_lose_no_digits():
     d = len(longest.shares)
     assert d > 16
     met = [0 if k == 3 else 1 for k in range(d)]
-    found = module._shapley(np.array([sum(bit << k for k, bit in enumerate(met))]), longest.shares, 1.0)[:, 0]
-    np.testing.assert_allclose(found, [float(in_fractions(longest.shares, met, j)) for j in range(d)], rtol=1e-12)
+    shapley_values = module._shapley(np.array([sum(bit << k for k, bit in enumerate(met))]), longest.shares, 1.0)[:, 0]
+    np.testing.assert_allclose(
+        shapley_values, [float(in_fractions(longest.shares, met, j)) for j in range(d)], rtol=1e-12
+    )
 
 
 def test_threads_chunks_and_order_of_customers_change_nothing(grown, monkeypatch):

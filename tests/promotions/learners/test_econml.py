@@ -91,8 +91,8 @@ def econml_of(name, train, binary):
     from econml.dr import DRLearner
     from econml.metalearners import SLearner, TLearner, XLearner
 
-    known = {"discrete_treatment": True, "cv": 2, "random_state": 1}
-    residuals = {"model_y": MarginalOutcome(), "model_t": DesignPropensity()} | known
+    settings = {"discrete_treatment": True, "cv": 2, "random_state": 1}
+    residuals = {"model_y": MarginalOutcome(), "model_t": DesignPropensity()} | settings
     estimator = {
         "s_learner": lambda: SLearner(overall_model=WithoutControlColumn(regressor(binary))),
         "t_learner": lambda: TLearner(models=regressor(binary)),

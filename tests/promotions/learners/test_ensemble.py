@@ -44,7 +44,7 @@ def draw_candidates(seed, n=60, k=None):
 
 
 def losses(cates, scores):
-    """Of each learner, and of the mean effect."""
+    """Loss of each learner, and of the mean effect."""
     candidates = np.column_stack([cates, np.full(len(scores), scores.mean())])
     return ((scores[:, None] - candidates) ** 2).mean(axis=0), candidates
 
@@ -78,7 +78,7 @@ def test_weights_are_on_the_simplex_and_no_other_mixture_is_better(method, seed)
 @given(SEEDS)
 def test_scipy_finds_the_same_minimum(method, seed):
     cates, scores = draw_candidates(seed, k=4)
-    found = optimize.minimize(
+    optimum = optimize.minimize(
         objective,
         np.full(5, 0.2),
         (cates, scores, method),
@@ -87,8 +87,8 @@ def test_scipy_finds_the_same_minimum(method, seed):
         options={"ftol": 1e-12, "maxiter": 500},
     )
     ours = objective(weights_of(combine(cates, scores, method)), cates, scores, method)
-    assert ours == pytest.approx(found.fun, rel=1e-4)
-    assert ours <= found.fun * (1 + 1e-6)
+    assert ours == pytest.approx(optimum.fun, rel=1e-4)
+    assert ours <= optimum.fun * (1 + 1e-6)
 
 
 @given(SEEDS)
@@ -217,15 +217,15 @@ def test_the_table_compares_each_candidate_with_the_mixture(draw):
 @pytest.fixture(scope="module")
 def studies(draw):
     """Six experiments: four learners each, out of fold, and on new customers whose effects are known."""
-    found = []
+    experiments = []
     for seed, binary in product((21, 31, 41), (False, True)):
         train, new = draw(3000, seed, binary=binary), draw(2000, seed + 1, binary=binary)
         out_of_fold, predicted = {}, {}
         for name, params in LEARNERS.items():
             effects, learner = cross_fit(partial(make_learner, name, params, 1), train.training())
             out_of_fold[name], predicted[name] = effects, learner.predict(new.features)
-        found.append((out_of_fold, train.scores.effect, predicted, new.tau))
-    return found
+        experiments.append((out_of_fold, train.scores.effect, predicted, new.tau))
+    return experiments
 
 
 @every_method

@@ -1,4 +1,4 @@
-"""A fitted effect says the same before and after it was saved."""
+"""A fitted effect predicts the same before and after it is saved."""
 
 import json
 
@@ -151,9 +151,9 @@ def test_one_kind_does_not_load_another(effects, tmp_path):
         ("trees", {"parts": [{"weight": None, "file": "part_000.txt"}]}, "lacks its weight or its file"),
         ("trees", {"parts": [{"weight": 1, "file": "part_000.txt", "treatment": "1"}]}, "lacks its weight or its file"),
         ("trees", {"parts": []}, "of parts that expect different numbers of features"),
-        ("linear", {"mean": [0, 0]}, "three lists of as many numbers"),
-        ("linear", {"scale": [1, "1", 1]}, "three lists of as many numbers"),
-        ("linear", {"coefficients": 3}, "three lists of as many numbers"),
+        ("linear", {"mean": [0, 0]}, "three lists of equal length"),
+        ("linear", {"scale": [1, "1", 1]}, "three lists of equal length"),
+        ("linear", {"coefficients": 3}, "three lists of equal length"),
         ("linear", {"winsorize": None}, "without numbers as intercept and winsorize"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The forest is honest: who grows a tree has no say in its effects. And its intervals are as wide as they should be."""
+"""The forest is honest: customers who grow a tree do not move its effects. Its intervals have the right width."""
 
 import json
 
@@ -21,7 +21,7 @@ N = 180
 
 
 def residuals(experiment):
-    """What a forest takes the nuisances from, the truth here."""
+    """The nuisances of a forest, here the truth."""
     return {
         "propensity": experiment.propensity,
         "outcome_mean": experiment.mu0 + experiment.propensity * experiment.tau,
@@ -200,7 +200,7 @@ def test_every_second_tree_draws_thresholds_of_its_own_and_the_others_search(dra
 
 
 def test_a_household_of_ten_copies_tells_no_more_than_one_customer(draw):
-    """As customers of their own they look like ten times the evidence, and standard errors are √10 as small."""
+    """As separate customers they look like ten times the evidence, and standard errors are √10 times too small."""
     experiment = draw(600, 49)
     copies = np.repeat(np.arange(600), 10)
     errors = []
@@ -218,8 +218,8 @@ def test_a_household_of_ten_copies_tells_no_more_than_one_customer(draw):
     # Without a split the effect is a ratio of sums, whose error is known.
     treatment = experiment.treatment - experiment.propensity
     left = experiment.outcome - residuals(experiment)["outcome_mean"] - treatment * forest.mean_effect_
-    known = np.sqrt(((left * treatment) ** 2).sum()) / (treatment**2).sum()
-    assert errors[0] == pytest.approx(known, rel=0.25)
+    expected = np.sqrt(((left * treatment) ** 2).sum()) / (treatment**2).sum()
+    assert errors[0] == pytest.approx(expected, rel=0.25)
 
 
 def test_where_the_forest_finds_the_effect_calibration_leaves_it(draw):
@@ -254,13 +254,13 @@ def test_intervals_widen_with_confidence_and_narrow_with_customers(draw):
 
 def test_a_variance_is_never_negative_and_unchanged_where_it_is_clear():
     spread, noise = np.array([1.0, 1.0, 1.0, 0.0]), np.array([0.0, 1.0, 3.0, 0.0])
-    found = _not_negative(spread, noise, 10_000)
-    assert (found >= 0).all()
-    assert found[0] == pytest.approx(1)
+    mean = _not_negative(spread, noise, 10_000)
+    assert (mean >= 0).all()
+    assert mean[0] == pytest.approx(1)
     # At 0 ± s the mean of the upper half of a normal, s √(2/π); s = √(2/10,000).
-    assert found[1] == pytest.approx(np.sqrt(2 / 10_000) * np.sqrt(2 / np.pi))
-    assert 0 < found[2] < 0.1
-    assert found[3] == 0
+    assert mean[1] == pytest.approx(np.sqrt(2 / 10_000) * np.sqrt(2 / np.pi))
+    assert 0 < mean[2] < 0.1
+    assert mean[3] == 0
 
 
 def test_importance_finds_the_feature_that_decides(draw):
@@ -288,7 +288,7 @@ def test_a_customers_outcome_does_not_touch_its_expected_outcome(draw):
         for household in [np.arange(600) // 2]
         for outcome in (experiment.outcome, moved(experiment.outcome, 10, 3))
     )
-    # Nor that of who lives with it.
+    # Nor the outcome of anyone in the same household.
     assert (after[10:12] == before[10:12]).all()
     assert (after != before).mean() > 0.5
 
@@ -390,11 +390,11 @@ def test_leaves_that_nobody_measures_add_nothing(draw):
 def test_effects_move_with_the_scale_of_the_outcome(draw):
     """Every outcome in 64ths: 64 times the effect and its error."""
     experiment = draw(1000, 25)
-    told = residuals(experiment)
+    nuisances = residuals(experiment)
     euros, parts = (
         HonestCausalForest(**SMALL).fit(
             experiment.features, scale * experiment.outcome, experiment.treatment,
-            propensity=told["propensity"], outcome_mean=scale * told["outcome_mean"],
+            propensity=nuisances["propensity"], outcome_mean=scale * nuisances["outcome_mean"],
         )
         for scale in (1, 64)
     )  # fmt: skip
@@ -426,7 +426,7 @@ def test_it_is_a_scikit_learn_estimator(draw):
         ({"held_out": 0.3}, "held_out: expected 0 or 1/k"),
         ({"held_out": 0.9}, "held_out: expected a number in"),
         ({"held_out": 0.1}, "held_out: to leave everybody out once at 0.1 takes 10 groups, but there are 5"),
-        ({"held_out": 0}, "calibrate: calibration takes customers who are left out"),
+        ({"held_out": 0}, "calibrate: calibration needs customers who are left out"),
     ],
 )
 def test_a_parameter_out_of_range_is_named(draw, changed, message):
@@ -465,7 +465,7 @@ def test_predicting_needs_a_fit_the_same_features_and_two_sequences_for_variance
     forest = grow(experiment)[0]
     with pytest.raises(InputError, match="3 features; the forest was fitted to 5"):
         forest.predict(experiment.features[:, :3])
-    with pytest.raises(InputError, match="sequences: variances take 2"):
+    with pytest.raises(InputError, match="sequences: variances need 2"):
         forest.predict_interval(experiment.features)
     assert forest.predict(np.empty((0, 5))).shape == (0,)
 

@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_bytes_one_fit_at_a_time_and_two_side_by_si
     train = draw(2000, 13, varying=True, binary=binary).training()
     runs = [cross_fit(lambda: make(name), train, threads) for threads in (1, 1, 2)]
     assert len({out_of_fold.tobytes() for out_of_fold, _ in runs}) == 1
-    # Several predictions of each: threads that add in the order in which they finish are not always in disorder.
+    # Several predictions of each: threads that add in the order in which they finish are not always out of order.
     assert len({learner.predict(new.features).tobytes() for _, learner in runs for _ in range(8)}) == 1
 
 
@@ -166,7 +166,7 @@ def test_a_learner_that_knows_its_effects_out_of_fold_is_fitted_once(draw):
 
 @pytest.fixture
 def work(monkeypatch):
-    """Tables that are binned and models that are fitted, as it happens."""
+    """Records of the tables that are binned and the models that are fitted."""
     seen = {"binned": [], "fits": []}
     made, fit = lightgbm.Dataset.__init__, Binned.fit
 
@@ -270,7 +270,7 @@ def test_a_saved_learner_predicts_the_same_bytes(draw, new, tmp_path, name, bina
 
 
 def test_other_features_are_binned_anew(experiment):
-    """The bins of customers whose features were replaced are not taken for theirs."""
+    """Customers whose features were replaced do not keep the old bins."""
     train = experiment.training()
     before = make("dr_learner").fit(train).predict(train.features)
     turned = replace(train, features=train.features[:, ::-1])
@@ -356,7 +356,7 @@ def test_the_dr_learner_is_a_regression_of_the_doubly_robust_score(experiment, n
 
 
 def residuals(experiment):
-    """Of the outcome and of the treatment, given the design and the true outcome models."""
+    """Residuals of the outcome and of the treatment, given the design and the true outcome models."""
     marginal = experiment.mu0 + experiment.propensity * experiment.tau
     return experiment.outcome - marginal, experiment.treatment - experiment.propensity
 

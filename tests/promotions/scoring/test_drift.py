@@ -31,9 +31,9 @@ def test_the_index_is_that_of_the_formula() -> None:
     new = pd.DataFrame({"shop": ["a"] * 30 + ["b"] * 70})
     p, q = (np.array(counts) + 0.5 for counts in ([60, 40], [30, 70]))
     p, q = p / 101, q / 101
-    found = drift_of(profile_of(training), new).table
-    assert found["psi"][0] == pytest.approx(((p - q) * np.log(p / q)).sum(), rel=1e-12)
-    assert found["p_value"][0] < 1e-3
+    table = drift_of(profile_of(training), new).table
+    assert table["psi"][0] == pytest.approx(((p - q) * np.log(p / q)).sum(), rel=1e-12)
+    assert table["p_value"][0] < 1e-3
 
 
 def test_bins_of_a_number_hold_about_a_tenth_each_and_the_missing_apart() -> None:

@@ -18,10 +18,10 @@ def scored(n: int, seed: int) -> pd.DataFrame:
 
 
 def listing(*pieces: pd.DataFrame) -> Listing:
-    found = Listing(gains=True)
+    whole = Listing(gains=True)
     for piece in pieces:
-        found.add(piece, np.full(len(piece), 0.5))
-    return found
+        whole.add(piece, np.full(len(piece), 0.5))
+    return whole
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_whom_the_rule_does_not_treat_gets_no_place() -> None:
 
 def test_reasons_on_a_budget_say_who_was_beyond_it() -> None:
     piece = scored(4, 5).assign(treat=[1, 1, 0, 0], reason=["pays", "pays", "loses", "loses"])
-    told = Listing.limited(piece, np.array([True, False, False, False]))
-    assert list(told["treat"]) == [1, 0, 0, 0]
-    assert list(told["reason"]) == ["pays, and within the budget", "pays, but beyond the budget", "loses", "loses"]
+    limited = Listing.limited(piece, np.array([True, False, False, False]))
+    assert list(limited["treat"]) == [1, 0, 0, 0]
+    assert list(limited["reason"]) == ["pays, and within the budget", "pays, but beyond the budget", "loses", "loses"]
 
 
 def test_an_id_that_occurs_twice_is_found_across_pieces() -> None:

@@ -1,4 +1,4 @@
-"""New customers decided by whatever rule the champion is: of one learner, of several, of none, with a limit."""
+"""Decisions for new customers by any champion: of one learner, of several, of none, with a limit."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trials of the whole procedure: who is drawn, what is earned, and what many trials say together."""
+"""Trials of the whole procedure: who is drawn, what is earned, and the summary of many trials."""
 
 from dataclasses import replace
 
@@ -145,7 +145,7 @@ def test_wrong_ratios_are_named(listed, message):
         ({"policies": {"weigthed": {}}}, r"policy\.weigthed is unknown"),
         (
             {"policies": {"tree": TREE}},
-            r"policy: stability repeats the rules threshold, weighted, of which params\.yaml",
+            r"policy: stability repeats the rules threshold, weighted; params\.yaml lists none",
         ),
     ],
 )
@@ -234,8 +234,8 @@ def test_the_currency_changes_nothing_and_revenues_of_their_own_do(subjects, tri
     chosen = procedure(learners=["dr_learner"])
     in_cents = run_trial(replace(subjects, revenue=np.full(3000, 4.0)), chosen, (7, 0))
     pd.testing.assert_frame_equal(in_cents, run_trial(subjects, chosen, (7, 0)))
-    own = np.where(np.arange(3000) % 3 == 0, 3.0, 0.1)
-    assert not np.allclose(run_trial(replace(subjects, revenue=own), chosen, (7, 0))["true"], in_cents["true"])
+    revenue = np.where(np.arange(3000) % 3 == 0, 3.0, 0.1)
+    assert not np.allclose(run_trial(replace(subjects, revenue=revenue), chosen, (7, 0))["true"], in_cents["true"])
     with pytest.raises(InputError, match="column 'revenue' is 0 for every customer"):
         replace(subjects, revenue=np.zeros(3000))
 
@@ -272,7 +272,7 @@ def test_a_summary_by_hand():
     assert one["profit_sd"] == pytest.approx(np.sqrt(2) * 0.2)
     assert one["ips_mean"] == pytest.approx(0.2)
     assert one["loss_share"] == 0.5
-    # Of the second trial's two best each has a half.
+    # The two best of the second trial have a half each.
     assert table["win_share"].to_dict() == {"treat_none": 0.25, "threshold.a": 0.5, "weighted.a": 0.25}
     assert table["regret_mean"].to_dict() == pytest.approx({"treat_none": 0.15, "threshold.a": 0.05, "weighted.a": 0.1})
     # 100 customers, in units of a cost of a quarter.
