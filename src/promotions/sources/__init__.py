@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from promotions.base.validation import require_choice
 from promotions.customers import Customers
-from promotions.sources import hillstrom, loyalty, simulated, table, x5
+from promotions.sources import hillstrom, simulated, table, x5
 from promotions.sources.ingested import Ingested
 
 Pieces = Iterable[tuple[str, pd.DataFrame | pa.Table]]
@@ -27,7 +27,7 @@ class Source(Protocol):
         ...
 
 
-SOURCES = {"simulated": simulated, "x5": x5, "hillstrom": hillstrom, "table": table, "loyalty": loyalty}
+SOURCES = {"simulated": simulated, "x5": x5, "hillstrom": hillstrom, "table": table}
 
 
 def get_source(name: str) -> Source:
