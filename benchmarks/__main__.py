@@ -33,8 +33,8 @@ measured in one run on one machine; seconds are of that machine alone.
 def machine() -> str:
     """Processor, cores that may be used, memory, versions."""
     described = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", described.read_text()) if described.is_file() else None
-    processor = found[1] if found else platform.processor() or platform.machine()
+    model = re.search(r"model name\s*: (.*)", described.read_text()) if described.is_file() else None
+    processor = model[1] if model else platform.processor() or platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
@@ -56,8 +56,8 @@ def run(name: str, options: list[str]) -> str:
         sys.exit(f"error: benchmarks.{name} ended with status {process.returncode}; {RESULTS.name} is as it was")
     when = f"{time.strftime('%Y-%m-%d')}, {(time.perf_counter() - started) / 60:.1f} minutes"
     # Files by name: where they lie is nobody's business.
-    asked = f" ({' '.join(Path(word).name for word in options)})" if options else ""
-    return f"{subject}{asked}\n\n{when}; {machine()}\n\n```\n{''.join(lines).rstrip()}\n```\n"
+    arguments = f" ({' '.join(Path(word).name for word in options)})" if options else ""
+    return f"{subject}{arguments}\n\n{when}; {machine()}\n\n```\n{''.join(lines).rstrip()}\n```\n"
 
 
 def read() -> dict[str, str]:

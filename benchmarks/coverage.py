@@ -95,8 +95,8 @@ def fixed_intervals(seed: int, truth: dict[str, Floats]) -> dict[str, bool]:
     for number, (part, mean) in enumerate(zip(groups.pointwise, truth["groups"], strict=True), start=1):
         covers[f"GATES, group {number}"] = part.ci_low <= mean <= part.ci_high
     for name, estimate in (("AUTOC", autoc), ("QINI", qini)):
-        found = estimate(scores.effect, priority, alone)
-        covers[name] = found.ci_low <= truth[name][0] <= found.ci_high
+        interval = estimate(scores.effect, priority, alone)
+        covers[name] = interval.ci_low <= truth[name][0] <= interval.ci_high
     return covers
 
 
@@ -198,11 +198,11 @@ def main(replicates: int) -> None:
     for name, rate in covered.mean().items():
         print(f"  95 % interval covers   {name:24s}{rate:8.1%}")
     for differ, what in ((True, "effects differ"), (False, "one effect for all")):
-        found = pd.DataFrame(run(partial(holdout, differ=differ)))
+        holdouts = pd.DataFrame(run(partial(holdout, differ=differ)))
         for name in ("champion", "best"):
-            error, spread = found[name].mean(), found[name].sem()
+            error, spread = holdouts[name].mean(), holdouts[name].sem()
             print(f"  {what:22s} reported − true profit of the {name:9s}{error:+9.4f} ({error / spread:+.1f} SE)")
-        print(f"  {what:22s} claims to beat both constants {found['claims'].mean():8.1%}")
+        print(f"  {what:22s} claims to beat both constants {holdouts['claims'].mean():8.1%}")
         rejected = np.mean(run(partial(nested, differ=differ)))
         print(f"  {what:22s} nested test finds differences {rejected:8.1%}")
 

@@ -105,9 +105,9 @@ def at_once(truth: Any, low: Any, high: Any) -> tuple[bool, float]:
     return bool(((np.asarray(low) <= truth) & (truth <= np.asarray(high))).all()), np.nan
 
 
-def of(found: Any, truth: float) -> tuple[bool, float]:
+def of(result: Any, truth: float) -> tuple[bool, float]:
     """``covers`` of whatever has an estimate and an interval."""
-    return covers(truth, found.ci_low, found.ci_high, found.estimate)
+    return covers(truth, result.ci_low, result.ci_high, result.estimate)
 
 
 def from_lot(n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -139,8 +139,8 @@ def known_truth() -> dict[str, Any]:
     bins = np.bincount(place, share * by_age) / np.bincount(place, share)
     # Of the oldest q: whole ages, and of the age at the edge what is missing.
     older = np.concatenate([[0.0], np.cumsum(share[::-1])])
-    taken = np.clip(SHARES[:, None] - older[:-1], 0, share[::-1])
-    curve = taken @ by_age[::-1] / SHARES
+    in_share = np.clip(SHARES[:, None] - older[:-1], 0, share[::-1])
+    curve = in_share @ by_age[::-1] / SHARES
     # Profit over no discount of each band by age; a band gives its levels as often as the design does.
     gain = MARGIN * response(LEVELS, AGES[:, None]) - LEVELS
     bands = np.column_stack([np.average(gain[:, b], weights=LEVEL_SHARES[b], axis=1) for b in BAND_MEMBERS])
@@ -171,11 +171,11 @@ def of_log(seed: int, truth: Truth) -> Judged:
     some = Controls.of(log, [bins, "age"], [bins]).matrix
     features = features_of(log)
     every = Controls.of(log, [*tables.PREDICTIONS, *features], [bins]).matrix
-    known = cross_fit({"profit": profit}, given, every, np.arange(LOG), NUISANCE, FOLDS, rng)
-    own = Controls.of(log, features).matrix
+    nuisances = cross_fit({"profit": profit}, given, every, np.arange(LOG), NUISANCE, FOLDS, rng)
+    matrix = Controls.of(log, features).matrix
     naive, adjusted = slope(profit, given).robust, slope(profit, given, Controls.of(log, [bins], [bins]).matrix).robust
-    linear = linear_dml(profit, given, known.outcome["profit"], known.dose, None).slope.robust
-    forest = forest_dml(profit, given, own, known, "profit", FOREST, seed, None).robust
+    linear = linear_dml(profit, given, nuisances.outcome["profit"], nuisances.dose, None).slope.robust
+    forest = forest_dml(profit, given, matrix, nuisances, "profit", FOREST, seed, None).robust
     return {
         "naive slope, of its own truth": of(naive, truth["slope_profit_naive"]),
         "regression with bins, of its own truth": of(adjusted, truth["slope_profit_bins"]),
@@ -235,14 +235,14 @@ def of_cutoff(seed: int, truth: Truth) -> Judged:
     outcomes = {name: table[name].to_numpy() for name in cutoff.OUTCOMES}
     robust = {name: rdd.robust_jump(values, design) for name, values in outcomes.items()}
     bounds = {name: honest.curvature_bound(values, design) for name, values in outcomes.items()}
-    found = cutoff.jump_metrics(outcomes, design, robust, bounds, [4.0])
+    jumps = cutoff.jump_metrics(outcomes, design, robust, bounds, [4.0])
     judged = {}
     for name, what, effect in (
         ("profit", "jump", truth["jump_profit"]),
         ("profit_per_dollar", "per dollar", truth["effect_per_dollar_at_cutoff"]),
     ):
         for key, words in CUTOFF_ESTIMATORS.items():
-            numbers = found[name]
+            numbers = jumps[name]
             # No ratio is clustered, and where the discount may not jump none is honest.
             if key not in numbers:
                 continue
@@ -304,7 +304,7 @@ def of_rule(seed: int, truth: Truth) -> Judged:
     everything = np.ones((TEST, len(LEVELS)), dtype=bool)
     values = value.evaluate_doses(doses, menu, everything, scores, rng, RESAMPLES)
     rule, true = values["best.fixed"], [*truth["constants"], truth["rule"]]
-    at_every = [found.simultaneous for found in values.values()]
+    at_every = [result.simultaneous for result in values.values()]
     bands = fit_bands(test["discount"].to_numpy(), BAND_CUTS, 100)
     band, fold = bands.place(test["discount"]), rng.permutation(np.arange(TEST) % FOLDS)
     means = means_of_other_folds(scores.profit, band, older.astype(np.intp), fold, 5)
@@ -312,8 +312,8 @@ def of_rule(seed: int, truth: Truth) -> Judged:
         scores.profit, test["discount"].to_numpy(), band, bands, {"fixed": 4 * older.astype(np.intp)}, means, rng
     )["fixed"]
 
-    def judge(found: Any, known: str) -> tuple[bool, float]:
-        return covers(truth[known], found.ci_low, found.ci_high, found.value)
+    def judge(result: Any, quantity: str) -> tuple[bool, float]:
+        return covers(truth[quantity], result.ci_low, result.ci_high, result.value)
 
     return {
         "profit, doubly robust": judge(rule.dr, "rule"),
@@ -321,7 +321,7 @@ def of_rule(seed: int, truth: Truth) -> Judged:
         "over no discount": judge(rule.versus_none, "rule_over_none"),
         "over the best constant": judge(rule.versus_best_constant, "rule_over_best"),
         "profit of all rules, jointly": at_once(
-            true, [found.ci_low for found in at_every], [found.ci_high for found in at_every]
+            true, [result.ci_low for result in at_every], [result.ci_high for result in at_every]
         ),
         "rule by groups: profit, doubly robust": judge(by_group.dr, "rule"),
         "rule by groups: profit, inverse propensities": judge(by_group.ips, "rule"),
@@ -341,20 +341,20 @@ def decision(seed: int) -> dict[str, float]:
     features, given = features_of(test), test["discount"].to_numpy()
     levels = design_levels(given)
     settings = Settings.from_params(RESPONSE)
-    found = learn_responses(
+    responses = learn_responses(
         log, test.drop(columns=["sales", "profit"]), levels, features, list(tables.PREDICTIONS), LEARNERS, settings, rng
     )
     level = np.searchsorted(levels, given)
     policy = dose.Settings.from_params(POLICY)
-    curve = dose.expected_curve(found.curves, found.best, MARGIN)
+    curve = dose.expected_curve(responses.curves, responses.best, MARGIN)
     menu = dose.make_menu(levels, np.bincount(level), curve, policy.least_customers)
-    doses = dose.decide(found.curves, menu, MARGIN, policy, test["row"].to_numpy())
-    champion = dose.champion_of(doses.columns, policy, found.best)
+    doses = dose.decide(responses.curves, menu, MARGIN, policy, test["row"].to_numpy())
+    champion = dose.champion_of(doses.columns, policy, responses.best)
     sales = value.outcome_at_levels(log, test, features, levels, OUTCOME, FOLDS, rng)
     scores = DoseScores(menu.share, level, test["profit"].to_numpy(), MARGIN * sales - levels)
-    judged = value.evaluate_doses(doses, menu, found.curves.supported, scores, rng, RESAMPLES)[champion]
+    judged = value.evaluate_doses(doses, menu, responses.curves.supported, scores, rng, RESAMPLES)[champion]
     truth = value.Truth.from_frame(expected, test["row"].to_numpy(), levels, MARGIN)
-    true = value.true_profits(doses, menu, found.curves.supported, truth)
+    true = value.true_profits(doses, menu, responses.curves.supported, truth)
     best = max(true[name] for name in judged.versus_constants)
     lead = judged.versus_best_constant
     # The dose at which the log's customers earned most, given to everybody.
@@ -392,13 +392,13 @@ def spread(hits: float, times: int) -> str:
     return f"{hits / times:7.1%} ± {np.sqrt(near * (1 - near) / (times + 4)):5.1%}"
 
 
-def print_family(title: str, found: list[Judged]) -> None:
+def print_family(title: str, replicates: list[Judged]) -> None:
     """A line an estimator: coverage, what chance does to it, and the mean error."""
-    times = len(found)
+    times = len(replicates)
     least, most = binom.ppf([0.001, 0.999], times, 0.05)
     print(title)
-    for name in dict.fromkeys(name for each in found for name in each):
-        judged = [each[name] for each in found if name in each]
+    for name in dict.fromkeys(name for each in replicates for name in each):
+        judged = [each[name] for each in replicates if name in each]
         hits, errors = sum(hit for hit, _ in judged), np.array([error for _, error in judged])
         biased = False
         line = f"  {name:52s}{spread(hits, len(judged))}"
@@ -415,11 +415,11 @@ def print_family(title: str, found: list[Judged]) -> None:
         print(line, flush=True)
 
 
-def print_decisions(found: pd.DataFrame) -> None:
+def print_decisions(decisions: pd.DataFrame) -> None:
     """What the champion's rule is worth in truth, money per customer, and whether its interval says so."""
-    print(f"the decision, {len(found)} times: money per customer, mean (least to most)")
-    found["regret"] = found["oracle"] - found["profit"]
-    found["off"] = found["said"] - found["lead"]
+    print(f"the decision, {len(decisions)} times: money per customer, mean (least to most)")
+    decisions["regret"] = decisions["oracle"] - decisions["profit"]
+    decisions["off"] = decisions["said"] - decisions["lead"]
     for name, words in (
         ("profit", "true profit of the champion's rule"),
         ("regret", "regret to the oracle"),
@@ -428,16 +428,16 @@ def print_decisions(found: pd.DataFrame) -> None:
         ("s_learner", CONTAMINATED + "true lead of the S-learner's rule"),
         ("naive", CONTAMINATED + "true lead of the dose that looks best in the log"),
     ):
-        column = found[name]
+        column = decisions[name]
         print(f"  {words:52s}{column.mean():+9.3f}  ({column.min():+.3f} to {column.max():+.3f})")
-    off = found["off"].mean()
-    print(f"  {'reported − true lead':52s}{off:+9.3f}  ({off / found['off'].sem():+.1f} SE)")
+    off = decisions["off"].mean()
+    print(f"  {'reported − true lead':52s}{off:+9.3f}  ({off / decisions['off'].sem():+.1f} SE)")
     for name, words in (
         ("covers", "95 % interval of the lead covers"),
         ("profit_covers", "95 % interval of the profit covers"),
         ("claims", "interval of the lead is above 0"),
     ):
-        print(f"  {words:52s}{spread(found[name].sum(), len(found))}")
+        print(f"  {words:52s}{spread(decisions[name].sum(), len(decisions))}")
 
 
 def main(replicates: int) -> None:

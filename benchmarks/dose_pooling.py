@@ -43,12 +43,12 @@ def leads(seed: int, size: int) -> list[dict[str, Any]]:
     test, expected = from_lot(size, rng)
     features, given = features_of(test), test["discount"].to_numpy()
     levels = design_levels(given)
-    asked = test.drop(columns=["sales", "profit"])
-    found = learn_responses(
-        log, asked, levels, features, list(tables.PREDICTIONS), CHOSEN, Settings.from_params(RESPONSE), rng
+    target = test.drop(columns=["sales", "profit"])
+    responses = learn_responses(
+        log, target, levels, features, list(tables.PREDICTIONS), CHOSEN, Settings.from_params(RESPONSE), rng
     )
     level = np.searchsorted(levels, given)
-    curve = dose.expected_curve(found.curves, found.best, MARGIN)
+    curve = dose.expected_curve(responses.curves, responses.best, MARGIN)
     sales = value.outcome_at_levels(log, test, features, levels, OUTCOME, FOLDS, rng)
     truth = value.Truth.from_frame(expected, test["row"].to_numpy(), levels, MARGIN)
     rows = []
@@ -56,11 +56,11 @@ def leads(seed: int, size: int) -> list[dict[str, Any]]:
         least = round(share * size)
         policy = dose.Settings.from_params({**POLICY, "least_customers": least})
         menu = dose.make_menu(levels, np.bincount(level), curve, least)
-        doses = dose.decide(found.curves, menu, MARGIN, policy, test["row"].to_numpy())
-        champion = dose.champion_of(doses.columns, policy, found.best)
+        doses = dose.decide(responses.curves, menu, MARGIN, policy, test["row"].to_numpy())
+        champion = dose.champion_of(doses.columns, policy, responses.best)
         scores = DoseScores(menu.share, level, test["profit"].to_numpy(), MARGIN * sales - levels)
-        judged = value.evaluate_doses(doses, menu, found.curves.supported, scores, rng, BOUNDS)[champion]
-        true = value.true_profits(doses, menu, found.curves.supported, truth)
+        judged = value.evaluate_doses(doses, menu, responses.curves.supported, scores, rng, BOUNDS)[champion]
+        true = value.true_profits(doses, menu, responses.curves.supported, truth)
         lead = judged.versus_best_constant
         best = max(true[name] for name in judged.versus_constants)
         rows.append(
@@ -80,9 +80,9 @@ def main(replicates: int) -> None:
     """A table a size of the test; means over replicates, money per customer."""
     with workers() as run:
         for size in TESTS:
-            found = pd.DataFrame([row for rows in run(partial(leads, size=size), replicates) for row in rows])
+            results = pd.DataFrame([row for rows in run(partial(leads, size=size), replicates) for row in rows])
             print(f"test of {size:,} customers, {replicates} replicates")
-            print(found.groupby("least_customers").mean().to_string(float_format="{:.2f}".format), flush=True)
+            print(results.groupby("least_customers").mean().to_string(float_format="{:.2f}".format), flush=True)
 
 
 if __name__ == "__main__":

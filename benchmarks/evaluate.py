@@ -81,10 +81,10 @@ def write_explanation(folder: Path, customers: pd.DataFrame, rng: np.random.Gene
     """What `explain` leaves of a learner, with contributions that mean nothing."""
     contributions = pd.DataFrame(rng.normal(0, 0.01, (len(customers), len(FEATURES))), columns=FEATURES)
     table = most_telling(contributions, customers, {}, 10)
-    told = {"learner": "ensemble", "method": "exact", "fidelity": 1.0, "simulated": True}
+    labels = {"learner": "ensemble", "method": "exact", "fidelity": 1.0, "simulated": True}
     folder.mkdir(parents=True)
-    (folder / "explain.json").write_text(json.dumps(told))
-    table.assign(**told).to_csv(folder / "explain.csv", index=False)
+    (folder / "explain.json").write_text(json.dumps(labels))
+    table.assign(**labels).to_csv(folder / "explain.csv", index=False)
     customers[["customer_id"]].join(contributions[table["feature"]]).to_parquet(folder / "shown.parquet")
 
 
@@ -120,8 +120,10 @@ def main(customers: int) -> None:
         by_array = mean_profits(by_ips, treat, ECONOMICS)
     fast = (time.perf_counter() - start) / repeats / POLICIES
     print(f"ratio: one profit, row by row {slow:.2f} s, on arrays {fast:.5f} s: {slow / fast:,.0f} times as fast")
-    found = by_array[list(decisions).index("threshold.learner_0")]
-    print(f"profit per customer: row by row {by_row:.4f}, on arrays {found:.4f} (which weights a contact's cost too)")
+    on_arrays = by_array[list(decisions).index("threshold.learner_0")]
+    print(
+        f"profit per customer: row by row {by_row:.4f}, on arrays {on_arrays:.4f} (which weights a contact's cost too)"
+    )
 
 
 if __name__ == "__main__":

@@ -57,33 +57,33 @@ def fit(train: int, explained: int) -> tuple[dict[str, Effect], Floats]:
     return effects, features[train:]
 
 
-def mixture(known: Sequence[Known], features: Floats) -> Floats:
+def mixture(parts: Sequence[Known], features: Floats) -> Floats:
     """Σ_k w_k τ_k(x)."""
-    return np.asarray(sum(weight * effect.predict(features) for _, weight, effect in known))
+    return np.asarray(sum(weight * effect.predict(features) for _, weight, effect in parts))
 
 
-def ours(learner: str, known: Sequence[Known], features: Floats, threads: int) -> float:
+def ours(learner: str, parts: Sequence[Known], features: Floats, threads: int) -> float:
     """Seconds of our explanation, and what it is worth."""
-    cate, everybody = mixture(known, features), np.ones(len(features), dtype=bool)
+    cate, everybody = mixture(parts, features), np.ones(len(features), dtype=bool)
     started = time.perf_counter()
     size = Boosting.from_params(PARAMS["explain"]["distilled"], "explain.distilled")
-    found = explain(cate, features, everybody, known, model=size, threads=threads)
+    explanation = explain(cate, features, everybody, parts, model=size, threads=threads)
     seconds = time.perf_counter() - started
-    missed = np.abs(found.base + found.values.sum(axis=1) - cate).max() / cate.std()
+    missed = np.abs(explanation.base + explanation.values.sum(axis=1) - cate).max() / cate.std()
     print(
-        f"{learner:<14} {found.method:<17} {seconds:8.1f} s, threads {threads}; held-out R² {found.fidelity:.4f}; "
-        f"contributions miss an effect by {missed:.1e} SD at most",
+        f"{learner:<14} {explanation.method:<17} {seconds:8.1f} s, threads {threads}; "
+        f"held-out R² {explanation.fidelity:.4f}; contributions miss an effect by {missed:.1e} SD at most",
         flush=True,
     )
     return seconds
 
 
-def by_permutations(known: Sequence[Known], features: Floats, sample: int) -> float:
+def by_permutations(parts: Sequence[Known], features: Floats, sample: int) -> float:
     """Seconds that shap's permutation explainer would take for all, from those of a sample."""
     import shap
 
     masker = shap.maskers.Independent(features, max_samples=BACKGROUND)
-    explainer = shap.PermutationExplainer(lambda rows: mixture(known, rows), masker, seed=1)
+    explainer = shap.PermutationExplainer(lambda rows: mixture(parts, rows), masker, seed=1)
     started = time.perf_counter()
     explainer(features[:sample], silent=True)
     seconds = time.perf_counter() - started
@@ -91,11 +91,11 @@ def by_permutations(known: Sequence[Known], features: Floats, sample: int) -> fl
     return seconds * len(features) / sample
 
 
-def by_trees(known: Sequence[Known], features: Floats, sample: int) -> float:
+def by_trees(parts: Sequence[Known], features: Floats, sample: int) -> float:
     """Likewise of its explainer of trees, booster by booster."""
     import shap
 
-    boosters = [part.booster for _, _, effect in known if isinstance(effect, TreeSum) for part in effect.parts]
+    boosters = [part.booster for _, _, effect in parts if isinstance(effect, TreeSum) for part in effect.parts]
     started = time.perf_counter()
     for booster in boosters:
         shap.TreeExplainer(booster).shap_values(features[:sample])
@@ -109,13 +109,13 @@ def main(customers: int, sample: int) -> None:
     print(f"{customers:,} customers, {features.shape[1]} features")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for learner, names in {"causal_forest": ["causal_forest"], "dr_learner": ["dr_learner"], "ensemble": MIXED}.items():
-        known = [(name, 1 / len(names), effects[name]) for name in names]
-        seconds = ours(learner, known, features, 1)
+        parts = [(name, 1 / len(names), effects[name]) for name in names]
+        seconds = ours(learner, parts, features, 1)
         if cores > 1:
-            ours(learner, known, features, cores)
-        slow = by_permutations(known, features, sample)
-        if len(known) == 1:
-            trees = by_trees(known, features, OF_TREES)
+            ours(learner, parts, features, cores)
+        slow = by_permutations(parts, features, sample)
+        if len(parts) == 1:
+            trees = by_trees(parts, features, OF_TREES)
             print(f"{'':<14} shap.TreeExplainer, from {OF_TREES} customers: {trees / seconds:.1f} times our time")
         print(
             f"ratio: shap's permutation explainer of {learner}, {slow:,.0f} s by its sample, takes "

@@ -143,11 +143,11 @@ def run(options: argparse.Namespace, rows: int, methods: list[str]) -> list[Resu
         results = [one for one in results if (one["rows"], one["jobs"]) == (rows, options.jobs)]
         results = [one for one in results if one["method"] in methods]
         results = [one for one in results if one["process"] in options.processes and one["seed"] < options.seeds]
-    known = {(one["process"], one["seed"], one["method"]) for one in results}
+    finished = {(one["process"], one["seed"], one["method"]) for one in results}
     for seed in range(options.seeds):
         for method in (OURS, *methods):
             for process in options.processes:
-                if (process, seed, method) in known:
+                if (process, seed, method) in finished:
                     continue
                 result = measure(process, seed, method, rows, options.jobs)
                 results.append(result)
@@ -160,8 +160,8 @@ def run(options: argparse.Namespace, rows: int, methods: list[str]) -> list[Resu
 
 def mean(results: list[Result], method: str, process: str, what: str) -> float:
     """Mean of a number over seeds; NaN where there is none."""
-    found = [one[what] for one in results if one["method"] == method and one["process"] == process and what in one]
-    return float(np.mean(found)) if found else float("nan")
+    numbers = [one[what] for one in results if one["method"] == method and one["process"] == process and what in one]
+    return float(np.mean(numbers)) if numbers else float("nan")
 
 
 def report(results: list[Result], options: argparse.Namespace, rows: int, others: list[str]) -> None:
@@ -199,10 +199,10 @@ def report(results: list[Result], options: argparse.Namespace, rows: int, others
 
 def quotient(results: list[Result], method: str, processes: list[str], *parts: str) -> float:
     """Seconds of another method over ours, both the sum over processes of the mean over seeds."""
-    theirs, mine = (
+    theirs, ours = (
         sum(mean(results, one, process, part) for process in processes for part in parts) for one in (method, OURS)
     )
-    return theirs / mine
+    return theirs / ours
 
 
 def scale(rows: int, jobs: int) -> Result:
@@ -255,15 +255,15 @@ def main() -> None:
         print(json.dumps(scale(options.scale, options.jobs)))
         return
     methods: dict[int, list[str]] = {}
-    for asked in filter(None, options.against.split(",")):
-        name, _, rows = asked.partition(":")
+    for competitor in filter(None, options.against.split(",")):
+        name, _, rows = competitor.partition(":")
         methods.setdefault(int(rows or options.rows), []).append(name)
     options.processes = options.processes.split(",")
     named = [name for names in methods.values() for name in names]
-    for given, known in ((named, ("econml", "econml_residuals", "causalml")), (options.processes, PROCESSES)):
-        unknown = [name for name in given if name not in known]
+    for given, choices in ((named, ("econml", "econml_residuals", "causalml")), (options.processes, PROCESSES)):
+        unknown = [name for name in given if name not in choices]
         if unknown:
-            parser.error(f"{unknown[0]} is unknown; expected some of {', '.join(known)}")
+            parser.error(f"{unknown[0]} is unknown; expected some of {', '.join(choices)}")
     print(
         f"{options.jobs} jobs; lightgbm {version('lightgbm')}, econml {version('econml')}, "
         f"causalml {version('causalml')}\n"

@@ -170,14 +170,14 @@ def econml_defaults(world: Experiment, new: Floats) -> Effects:
 
 def effects_of(estimators: dict[str, Any], world: Experiment, new: Floats, **given: Any) -> Effects:
     """Fit and predict."""
-    found = {}
+    effects = {}
     for name, estimator in estimators.items():
         estimator.fit(world.y, world.treatment, X=world.X, **given)
-        found[name] = np.ravel(estimator.effect(new))
-    return found
+        effects[name] = np.ravel(estimator.effect(new))
+    return effects
 
 
-def causalml_defaults(world: Experiment, new: Floats, *, told: bool = False) -> Effects:
+def causalml_defaults(world: Experiment, new: Floats, *, with_propensity: bool = False) -> Effects:
     """The four of causalml, which estimate the propensity or are told it."""
     plain = lightgbm.LGBMRegressor(n_jobs=1, verbose=-1)
     learners = {
@@ -188,21 +188,21 @@ def causalml_defaults(world: Experiment, new: Floats, *, told: bool = False) -> 
     }
     # It would take all cores; the class does not let its argument through.
     learners["r_learner"].cv_n_jobs = 1
-    found = {}
+    effects = {}
     for name, learner in learners.items():
         seeded = {"seed": 1} if name == "dr_learner" else {}
         of_training, of_new = {}, {}
-        if told:
+        if with_propensity:
             assert world.propensity is not None
             of_training, of_new = {"p": world.propensity}, {"p": np.full(len(new), world.propensity[0])}
         learner.fit(X=world.X, treatment=world.treatment.astype(int), y=world.y, **seeded, **of_training)
-        found[name] = np.ravel(learner.predict(new, **of_new))
-    return found
+        effects[name] = np.ravel(learner.predict(new, **of_new))
+    return effects
 
 
 def errors(effects: Effects, truth: Floats) -> dict[str, float]:
     """RMSE of each learner."""
-    return {name: float(np.sqrt(np.mean((found - truth) ** 2))) for name, found in effects.items()}
+    return {name: float(np.sqrt(np.mean((effect - truth) ** 2))) for name, effect in effects.items()}
 
 
 def run(work_of: Callable[[Experiment, Floats], Effects], world: Experiment, fresh: Experiment) -> tuple[Work, Any]:
@@ -218,14 +218,14 @@ def same(rows: int, seeds: int) -> None:
     works: dict[str, list[Work]] = {way: [] for way in ways}
     table = []
     for name in PROCESSES:
-        found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+        missed_by_way: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
         for seed in range(seeds):
             world, fresh = draw(name, rows, seed), draw(name, NEW, seed + 10_000)
             for way, work_of in ways.items():
                 work, missed = run(work_of, world, fresh)
                 works[way].append(work)
-                found[way].append(missed)
-        ours, theirs = (pd.DataFrame(found[way]).mean() for way in ways)
+                missed_by_way[way].append(missed)
+        ours, theirs = (pd.DataFrame(missed_by_way[way]).mean() for way in ways)
         table.append(pd.DataFrame({"process": name, "shared": ours, "econml": theirs, "ratio": ours / theirs}))
         for way in ways:
             last = works[way][-1]
@@ -259,19 +259,19 @@ def defaults(rows: int) -> None:
         "shared": shared,
         "econml": econml_defaults,
         "causalml": causalml_defaults,
-        "causalml, told the propensity": partial(causalml_defaults, told=True),
+        "causalml, told the propensity": partial(causalml_defaults, with_propensity=True),
     }
     print(f"\ndefault settings, smooth, {rows:,} customers")
     results = {name: run(work_of, world, fresh) for name, work_of in ways.items()}
     for name, (work, missed) in results.items():
-        said = ", ".join(f"{learner} {error:.4f}" for learner, error in missed.items())
-        print(f"{name:30s}{work.seconds:7.1f} s; RMSE {said}")
+        errors_text = ", ".join(f"{learner} {error:.4f}" for learner, error in missed.items())
+        print(f"{name:30s}{work.seconds:7.1f} s; RMSE {errors_text}")
     work, ours = results.pop("shared")
-    for name, (other, missed) in results.items():
+    for name, (theirs, missed) in results.items():
         error = geometric_mean([ours[learner] / missed[learner] for learner in missed])
         print(
-            f"ratio: T, X, DR, R and double ML with shared nuisances: {other.seconds / work.seconds:.1f} times as fast "
-            f"as the {len(missed)} of {name}, defaults ({rows:,} × {FEATURES}, smooth, seeds: 1, processor time), "
+            f"ratio: T, X, DR, R and double ML with shared nuisances: {theirs.seconds / work.seconds:.1f} times as "
+            f"fast as the {len(missed)} of {name}, defaults ({rows:,} × {FEATURES}, smooth, seeds: 1, processor time), "
             f"RMSE {error:.2f} times its"
         )
 

@@ -28,9 +28,9 @@ def replicate(seed: int, customers: int, process: str = "confounded") -> dict[st
     world = draw(process, customers, seed)
     frame = pd.DataFrame(world.X, columns=[f"x{column}" for column in range(world.X.shape[1])])
     frame = frame.assign(customer_id=np.arange(customers).astype(str), treatment=world.treatment, outcome=world.y)
-    found = observe(Customers(validate(frame, propensity=False), overlap=OVERLAP), np.random.default_rng([4, seed]))
-    truth = float(world.tau[found.customers.frame["customer_id"].astype(int)].mean())
-    facts = {name: value for name, value in found.metrics.items() if isinstance(value, (int, float))}
+    observed = observe(Customers(validate(frame, propensity=False), overlap=OVERLAP), np.random.default_rng([4, seed]))
+    truth = float(world.tau[observed.customers.frame["customer_id"].astype(int)].mean())
+    facts = {name: value for name, value in observed.metrics.items() if isinstance(value, (int, float))}
     row = {"left out": facts["share_left_out"]}
     for name, words in METHODS.items():
         row[f"{words}, error"] = facts[name] - truth

@@ -84,7 +84,7 @@ def study_features(
     issued, redeemed = (pd.to_datetime(card[f"first_{what}_date"]) for what in ("issue", "redeem"))
     issued, redeemed = issued.where(issued < campaign), redeemed.where(redeemed < campaign)
     days = pd.Timedelta(days=1)
-    known = pd.DataFrame(
+    profile = pd.DataFrame(
         {
             "age": card["age"].where(card["age"].between(*ages)),
             "fis_transformed": (campaign - issued) / days,
@@ -93,8 +93,8 @@ def study_features(
             **{f"gender_{gender}": (card["gender"] == gender).astype(int) for gender in "FM"},
         }
     )
-    known["gender_U"] = 1 - known["gender_F"] - known["gender_M"]
-    features = known.join(features)
+    profile["gender_U"] = 1 - profile["gender_F"] - profile["gender_M"]
+    features = profile.join(features)
     zero = ["n_orders", *sums]
     features[zero] = features[zero].fillna(0)
     return features[STUDY_FEATURES].astype(float).reset_index()

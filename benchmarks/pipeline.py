@@ -70,17 +70,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--customers", type=int, default=CUSTOMERS)
     parser.add_argument("--costs", default=COSTS)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-pipeline-") as name:
         folder = Path(name)
         copy(folder)
-        set_params(folder, data={"source": "simulated", "simulated": {"customers": asked.customers}})
+        set_params(folder, data={"source": "simulated", "simulated": {"customers": options.customers}})
         ingest, _ = repro(folder, "ingest")
         cold, ran = repro(folder, "--all-pipelines")
-        print(f"{asked.customers:,} customers; ingest {ingest:.1f} s", flush=True)
+        print(f"{options.customers:,} customers; ingest {ingest:.1f} s", flush=True)
         print(f"cold: {len(ran)} more stages {cold:.0f} s ({cold / 60:.1f} minutes)", flush=True)
         print(f"nothing to do: {', '.join(f'{repro(folder)[0]:.1f} s' for _ in range(3))}", flush=True)
-        for cost in asked.costs.split(","):
+        for cost in options.costs.split(","):
             set_params(folder, costs={"cost_per_treatment": float(cost)})
             seconds, ran = repro(folder)
             print(f"a cost of {cost}: {', '.join(ran)}: {seconds:.1f} s", flush=True)

@@ -135,10 +135,10 @@ def main(rows: int) -> None:
         shutil.rmtree(folder)
 
 
-def _line(what: str, found: dict[str, float], rows: int) -> str:
+def _line(what: str, measurement: dict[str, float], rows: int) -> str:
     return (
-        f"{what:32s}{rows:>12,} rows{int(found['customers']):>9,} customers{found['seconds']:>8.1f} s"
-        f"{found['megabytes']:>8,.0f} MB"
+        f"{what:32s}{rows:>12,} rows{int(measurement['customers']):>9,} customers{measurement['seconds']:>8.1f} s"
+        f"{measurement['megabytes']:>8,.0f} MB"
     )
 
 

@@ -215,18 +215,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=ROWS, help="customers")
     parser.add_argument("--trials", type=int, default=1, help="of our procedure with the study's four learners")
     parser.add_argument("--ours", action="store_true", help="leave the study's procedure out")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = min(int(os.environ.get("OMP_NUM_THREADS", threads)), threads)
-    subjects = simulate(asked.rows)
+    subjects = simulate(options.rows)
     print(f"ours, {', '.join(RATIOS)}:", flush=True)
     with threadpool_limits(limits=1, user_api="blas"):
-        each = ours(subjects, STUDY, asked.trials, threads)
+        each = ours(subjects, STUDY, options.trials, threads)
         ours(subjects, "all", 1, threads)
-    if asked.ours:
+    if options.ours:
         return
-    print(f"the earlier study's trial, {asked.rows:,} customers:", flush=True)
+    print(f"the earlier study's trial, {options.rows:,} customers:", flush=True)
     with_grid, without_grid = study(subjects, threads)
     for name, seconds in (("with that grid", with_grid), ("without any grid", without_grid)):
         print(

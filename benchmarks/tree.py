@@ -73,8 +73,11 @@ def compare(effect: Callable[[Floats], Floats], rows: int) -> None:
     )
     levels = np.column_stack([np.searchsorted(np.quantile(x, QUANTILES), x) for x in features.T]).astype(float)
     exact = fit_policy_tree(levels, gain, NAMES, depth=2, cuts=CUTS).reward
-    other = float(np.mean(gain * (greedy_tree().fit(levels, rewards).predict(levels) == 1)))
-    print(f"{'':9s}on the same {CUTS} cuts: exact {exact:.4f}, greedy {other:.4f}: {exact / other:.3f} times as much")
+    same_cuts = float(np.mean(gain * (greedy_tree().fit(levels, rewards).predict(levels) == 1)))
+    print(
+        f"{'':9s}on the same {CUTS} cuts: exact {exact:.4f}, greedy {same_cuts:.4f}: "
+        f"{exact / same_cuts:.3f} times as much"
+    )
 
 
 def main(rows: int) -> None:

@@ -10,13 +10,13 @@ from promotions.discount.response.curves import Settings, design_levels, learn_r
 
 
 def main() -> None:
-    """Nothing is fitted to a randomised customer: of them only the features and the design's levels are read."""
+    """Nothing is fitted to a randomised customer: only their features and the design's levels are read."""
     settings = Settings.from_params(stage.section("discount", "response"))
     learners = stage.section("discount", "learners")
     roles = stage.read_json("data/discount/roles.json")
     log = stage.read_parquet("data/discount/observational.parquet")
     randomised = stage.read_parquet("data/discount/randomised.parquet")
-    found = learn_responses(
+    responses = learn_responses(
         log,
         randomised.drop(columns=["sales", "profit"]),
         design_levels(randomised["discount"].to_numpy(dtype=float)),
@@ -27,13 +27,13 @@ def main() -> None:
         stage.generator("discount_cate"),
         stage.threads(),
     )
-    metrics = {**stage.label(roles["source"], roles["simulated"]), "n": len(log), **found.metrics()}
-    stage.write_parquet("data/discount/response.parquet", found.curves.to_frame(randomised["row"].to_numpy()))
+    metrics = {**stage.label(roles["source"], roles["simulated"]), "n": len(log), **responses.metrics()}
+    stage.write_parquet("data/discount/response.parquet", responses.curves.to_frame(randomised["row"].to_numpy()))
     stage.write_json("metrics/discount/cate.json", metrics)
     stage.say(
-        f"{len(learners)} learners on {len(log):,} customers of the log; {found.best} explains most of what is held "
-        f"out ({percentage(found.explained[found.best], 1)}); left out, as the test's customers are unlike the log's: "
-        + (", ".join(found.left_out) or "nothing")
+        f"{len(learners)} learners on {len(log):,} customers of the log; {responses.best} explains most of what is "
+        f"held out ({percentage(responses.explained[responses.best], 1)}); left out, as the "
+        "test's customers are unlike the log's: " + (", ".join(responses.left_out) or "nothing")
     )
 
 

@@ -1,4 +1,4 @@
-"""What the discount did where it came at some month: before and after, differences in differences, synthetic control.
+"""The effect of a discount that started in some month: before and after, differences in differences, synthetic control.
 
 reads   data/discount/panel.parquet, data/discount/{roles,truth}.json
 writes  metrics/discount/did.json, plots/discount/{did_estimates,before_after,event_study,synthetic}.{csv,png},
@@ -28,7 +28,7 @@ def main() -> None:
     roles, truth = stage.read_json("data/discount/roles.json"), stage.read_json("data/discount/truth.json")
     margin = TableMargin.from_roles("panel", roles, stage.params("discount", "margin"))
     # Profit of a simulation is known at its own margin.
-    known = truth if margin.kind == OWN else {}
+    simulated_truth = truth if margin.kind == OWN else {}
     table = stage.read_parquet("data/discount/panel.parquet")
     table["profit"] = margin.profit(table)
     panel = design.make_panel(table, design.find_design(table, params["group"], params["region"]))
@@ -40,7 +40,9 @@ def main() -> None:
     honest = sensitivity(studies[design.GROUP, "profit"], curvatures)
     cohorts = {outcome: group_time(panel, outcome) for outcome in design.OUTCOMES}
     mixtures = synthetic.study_region(panel, least, rng)
-    metrics = did_tables.summary(panel, estimates, did.composition(panel, numbers), studies, honest, cohorts, known)
+    metrics = did_tables.summary(
+        panel, estimates, did.composition(panel, numbers), studies, honest, cohorts, simulated_truth
+    )
 
     simulated, words, starts = roles["simulated"], design.in_words(panel), design.starts(panel)
     tables = {

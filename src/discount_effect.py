@@ -19,14 +19,14 @@ from promotions.plots.style import png_bytes
 
 
 def main() -> None:
-    """The log is enough; with a test as well there is something to hold it against."""
+    """The log is enough; with a test, the two are compared."""
     settings = effect.Settings.from_params(stage.section("discount", "effect"))
     roles, truth = stage.read_json("data/discount/roles.json"), stage.read_json("data/discount/truth.json")
     label = stage.label(roles["source"], roles["simulated"])
     names = [name for name in (effect.LOG, effect.TEST) if roles["tables"][name]]
     margins = {name: TableMargin.from_roles(name, roles, stage.params("discount", "margin")) for name in names}
     # Profit of a simulation is known at its own margin.
-    known = truth if all(margin.kind == OWN for margin in margins.values()) else {}
+    simulated_truth = truth if all(margin.kind == OWN for margin in margins.values()) else {}
     if not roles["tables"][effect.LOG]:
         raise InputError(
             "discount: there is no observational table, so no log to learn from; name one under "
@@ -37,7 +37,7 @@ def main() -> None:
 
     of_log = effect.effects_of_log(log, settings, stage.generator("discount_effect"))
     of_test = effect.effects_of_test(test, settings) if test is not None else {}
-    metrics = effect.metrics(of_log, of_test, log, settings, known)
+    metrics = effect.metrics(of_log, of_test, log, settings, simulated_truth)
     sizes = {**margins[effect.LOG].to_metrics(), "customers_log": len(log.frame)}
     if test is not None:
         sizes |= {**margins[effect.TEST].to_metrics("margin_test"), "customers_test": len(test.frame)}
@@ -51,7 +51,7 @@ def main() -> None:
     tables = {
         "confounding": effect.confounding_table(log, test),
         "fwl": effect.fwl_table(log, next(iter(of_log["profit"].steps.values()))),
-        "estimates": effect.effects_table(of_log, of_test, known),
+        "estimates": effect.effects_table(of_log, of_test, simulated_truth),
         "sensitivity": effect.sensitivity_table(
             log.outcome("profit"), log.dose, effect.controls_of_log(log, settings), full
         ),
@@ -61,8 +61,8 @@ def main() -> None:
         drawn = getattr(figures, name)(table, simulated=roles["simulated"])
         stage.write_csv(f"plots/discount/effect_{name}.csv", table.assign(simulated=roles["simulated"]))
         stage.write_bytes(f"plots/discount/effect_{name}.png", png_bytes(add_margin(drawn, margins.values())))
-    asked = (effect.NAIVE, effect.LINEAR_DML, *([effect.RANDOMISED] if test is not None else []))
-    naive, double, *by_lot = (number(metrics["profit"][name], 4, sign=True) for name in asked)
+    shown = (effect.NAIVE, effect.LINEAR_DML, *([effect.RANDOMISED] if test is not None else []))
+    naive, double, *by_lot = (number(metrics["profit"][name], 4, sign=True) for name in shown)
     compared = f"by lot {by_lot[0]}" if by_lot else "no test to compare"
     stage.say(
         f"profit per dollar of discount: {naive} naively, {double} by double ML; {compared}; "
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def read_table(roles: dict[str, Any], margin: TableMargin) -> effect.Table:
-    """The table of ``margin`` with profit at it, its rows in an order that is not the file's."""
+    """The table of ``margin`` with its profit, rows sorted by content."""
     name = margin.table
     frame = in_order_of_content(stage.read_parquet(f"data/discount/{name}.parquet"))
     return effect.Table(

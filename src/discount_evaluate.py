@@ -68,7 +68,7 @@ def main() -> None:
         ),
         "dose_distribution": figures.dose_distribution(frames["dose_distribution"], simulated=simulated),
     }
-    # In a section of its own, so that its columns in `dvc exp show` need no path to differ from those of headline.json.
+    # In its own section, so that `dvc exp show` needs no path to distinguish its columns from those of headline.json.
     stage.write_json("metrics/discount.json", {**label, "discount": {**test_margin.to_metrics(), **summary}})
     stage.write_json(
         "metrics/discount/policies.json",

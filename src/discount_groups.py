@@ -21,7 +21,7 @@ def main() -> None:
     roles = stage.read_json("data/discount/roles.json")
     tables = {name: stage.read_parquet(f"data/discount/{name}.parquet") for name in ("randomised", "observational")}
     margin = TableMargin.from_roles("randomised", roles, stage.params("discount", "margin"))
-    # What the log teaches is judged on the test, so it learns at the test's margin.
+    # Rules from the log are judged on the test, so they are learned at the test's margin.
     of_log = TableMargin.from_roles("observational", roles, margin.value)
     for table, its_margin in ((tables["randomised"], margin), (tables["observational"], of_log)):
         table["profit"] = its_margin.profit(table)

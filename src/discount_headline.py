@@ -1,7 +1,7 @@
 """Print the answer about discounts: what they do by four ways of asking, what each rule earns, and for whom it pays.
 
-reads   metrics/discount.json, metrics/discount/{prepare,effect,rdd,did,policies}.json, dvc.lock (an answer that is not
-        of the present parameters, data and code is not printed; the reason stands in its place)
+reads   metrics/discount.json, metrics/discount/{prepare,effect,rdd,did,policies}.json, dvc.lock (an answer from
+        other parameters, data or code is not printed; the reason stands in its place)
 writes  nothing
 """
 
@@ -21,7 +21,7 @@ DOCUMENTS = {
     "did": ("discount_did", ["metrics/discount/did.json"]),
     "policies": ("discount_evaluate", ["metrics/discount/policies.json", "metrics/discount.json"]),
 }
-# Way of asking, the table that it needs, and where its estimate stands.
+# Method, the table that it needs, and the place of its estimate.
 ANSWERS = (
     ("the log, naively", "observational", ("effect", "profit", "naive")),
     ("the log, all columns controlled for", "observational", ("effect", "profit", "adjusted_all")),
@@ -35,7 +35,7 @@ SHOWN = 12
 
 
 def main() -> None:
-    """A page for people; the numbers stand in metrics/discount/."""
+    """A page for people; the numbers are in metrics/discount/."""
     documents, reasons = current_documents(Lineage.read())
     answered = [document for name, document in documents.items() if name != "prepare"]
     if not answered:
@@ -45,9 +45,11 @@ def main() -> None:
         print("SIMULATED DATA: the customers below do not exist. README says how to bring your own.\n")
     print("What a dollar of discount does to profit, by how one asks:\n")
     for words, role, (name, *keys) in ANSWERS:
-        *sections, asked = keys
+        *sections, quantity = keys
         section = at(documents, name, *sections) or {}
-        answer = interval(section, asked) if asked in section else f"no answer: {why(name, role, documents, reasons)}"
+        answer = (
+            interval(section, quantity) if quantity in section else f"no answer: {why(name, role, documents, reasons)}"
+        )
         print(f"  {words:<58}{answer}")
     if margins := margins_of({name: documents.get(name, {}) for name in ("effect", "rdd", "did")}):
         print(f"\n{margin_sentence(margins)}")
@@ -60,7 +62,7 @@ def main() -> None:
 
 
 def current_documents(lineage: Lineage) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """The documents that are of the present inputs; and why each of the others is not."""
+    """The documents of the present inputs; and for each of the others the reason why it is not."""
     documents, reasons = {}, {}
     for name, (writer, paths) in DOCUMENTS.items():
         path, reason = next(((path, reason) for path in paths if (reason := lineage.outdated(path))), (paths[0], None))
@@ -86,7 +88,7 @@ def why(name: str, role: str, documents: dict[str, dict[str, Any]], reasons: dic
 
 
 def margin_sentence(margins: list[TableMargin]) -> str:
-    """At which margin the profits above are, and what to do where they cannot be compared."""
+    """The margin of the profits above, and what to do if they cannot be compared."""
     sentence = f"Profit is {margins_text(margins)}."
     if comparable(margins):
         return sentence
@@ -100,7 +102,7 @@ def interval(section: dict[str, float], name: str) -> str:
 
 
 def decimal(value: float, digits: int, *, sign: bool = False) -> str:
-    """With so many decimals, the minus as a keyboard has it: the table is copied into other tables."""
+    """With so many decimals and a plain hyphen as minus: the table is copied into other tables."""
     return number(value, digits, sign=sign, minus=HYPHEN)
 
 

@@ -15,7 +15,7 @@ from promotions.discount.response.curves import Curves, design_levels, require_s
 
 
 def main() -> None:
-    """Of the randomised customers only the design is read: how many got which level, and never what they bought."""
+    """Only the design of the randomised customers is read: how many got which level, never what they bought."""
     settings = Settings.from_params(stage.section("discount", "policy"))
     roles = stage.read_json("data/discount/roles.json")
     test_margin = TableMargin.from_roles("randomised", roles, stage.params("discount", "margin"))

@@ -1,4 +1,4 @@
-"""Read the tables of discounts, give columns their types, and bar what was measured after the discount.
+"""Read the tables of discounts, give columns their types, and bar the columns measured after the discount.
 
 reads   the files that discount.files names; none if discount.source is simulated
 writes  data/discount/{observational,randomised,cutoff,panel}.parquet (without rows where the user has no such table),
@@ -65,9 +65,9 @@ def main() -> None:
     stage.write_json("metrics/discount/prepare.json", label | metrics)
     stage.write_csv("plots/discount/post_treatment.csv", table.assign(simulated=label["simulated"]))
     stage.write_bytes("plots/discount/post_treatment.png", bytes_of_picture)
-    found = post_treatment.post_treatment_text(barred, typed["randomised"])
+    barred_text = post_treatment.post_treatment_text(barred, typed["randomised"])
     notes = [f"left out {name} ({why})" for name, why in left_out.items()] + identity.margins_text(identities, typed)
-    stage.say("; ".join([tables.rows_text(rows), f"{len(features)} features", found, *notes]))
+    stage.say("; ".join([tables.rows_text(rows), f"{len(features)} features", barred_text, *notes]))
 
 
 def running_variable(source: str) -> str:

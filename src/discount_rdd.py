@@ -1,4 +1,4 @@
-"""What the discount does at a cut-off: jumps, the effect of a dollar, and whether the cut-off may be believed.
+"""What the discount does at a cut-off: jumps, the effect of a dollar, and whether the cut-off can be trusted.
 
 reads   data/discount/cutoff.parquet, data/discount/{roles,truth}.json
 writes  metrics/discount/rdd.json, plots/discount/rdd_*.csv and plots/discount/rdd_{jump,bandwidth,placebo}.png
@@ -30,20 +30,22 @@ def main() -> None:
     frame = in_order_of_content(stage.read_parquet("data/discount/cutoff.parquet"))
     require_levels(frame["discount"].to_numpy(dtype=float), "cutoff")
     # Profit of a simulation is known at its own margin.
-    known = truth if margin.kind == OWN else {}
+    simulated_truth = truth if margin.kind == OWN else {}
     frame["profit"] = margin.profit(frame)
-    found = cutoff.analyse(frame, roles["features"], running, settings, stage.generator("discount_rdd"), known)
+    study = cutoff.analyse(
+        frame, roles["features"], running, settings, stage.generator("discount_rdd"), simulated_truth
+    )
 
     label = stage.label(roles["source"], simulated)
-    stage.write_json("metrics/discount/rdd.json", {**label, **margin.to_metrics(), **found.metrics})
-    for name, table in found.tables.items():
+    stage.write_json("metrics/discount/rdd.json", {**label, **margin.to_metrics(), **study.metrics})
+    for name, table in study.tables.items():
         stage.write_csv(f"plots/discount/rdd_{name}.csv", table.assign(simulated=simulated))
     for name, draw in (("jump", figures.jump), ("bandwidth", figures.bandwidth), ("placebo", figures.placebo)):
-        drawn = draw(found.tables[name], running=running, simulated=simulated)
+        drawn = draw(study.tables[name], running=running, simulated=simulated)
         stage.write_bytes(f"plots/discount/rdd_{name}.png", png_bytes(add_margin(drawn, [margin])))
-    value = found.metrics["cutoff"]["value"]
-    dose, per_dollar = (found.metrics[name]["robust"] for name in ("discount", "profit_per_dollar"))
-    jump, low, high = alike((found.metrics["profit"][f"robust{end}"] for end in ("", "_ci_low", "_ci_high")), 4)
+    value = study.metrics["cutoff"]["value"]
+    dose, per_dollar = (study.metrics[name]["robust"] for name in ("discount", "profit_per_dollar"))
+    jump, low, high = alike((study.metrics["profit"][f"robust{end}"] for end in ("", "_ci_low", "_ci_high")), 4)
     stage.say(
         f"at {running} {as_label(value)} the discount jumps by {plain(dose, 4)} and profit by {jump} "
         f"({low} to {high}): {number(per_dollar, 4, sign=True)} per dollar, {margins_text([margin])}"

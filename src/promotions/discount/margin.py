@@ -12,14 +12,14 @@ from promotions.base.errors import InputError
 from promotions.base.validation import require_share
 
 KEY = "discount.margin"
-# How a table's profit came about: as the table has it, at the margin that its rows state; at another margin, for a
-# "what if"; as the table has it, whose rows state no margin.
+# Kinds of a table's profit: as in the table, at the margin that its rows state; at another margin, for a "what if"; as
+# in the table, but its rows state no margin.
 OWN, WHAT_IF, UNSTATED = "own", "what_if", "unstated"
 NONE = "none"
-# What a reader calls the tables.
+# Names of the tables for readers.
 TABLE_NAMES = {"observational": "log", "randomised": "test", "cutoff": "cut-off table", "panel": "panel"}
 
-# Of each document in metrics/discount/ the tables whose profit it is about, and the prefix of their margins there.
+# For each document in metrics/discount/: the tables behind its profit, and the prefix of their margins there.
 TABLES_OF = {
     "effect": {"observational": "margin", "randomised": "margin_test"},
     "rdd": {"cutoff": "margin"},
@@ -48,17 +48,17 @@ def require_margin(value: object) -> float | None:
 class TableMargin:
     """At which margin the profit of one table is taken.
 
-    table: its role.  own: the margin that its rows state; None if they state none.  what_if: the margin that the user
-    asks about instead; None for the table's own.
+    table: its role.  stated_margin: the margin that its rows state; None if they state none.  what_if: the margin that
+    the user asks about instead; None for the table's own.
     """
 
     table: str
-    own: float | None
+    stated_margin: float | None
     what_if: float | None = None
 
     @classmethod
     def from_roles(cls, table: str, roles: Mapping[str, Any], param: object) -> "TableMargin":
-        """Of the table ``table``.
+        """The margin of ``table``.
 
         roles: data/discount/roles.json, whose ``margins`` are the tables' own.  param: discount.margin of params.yaml.
         Raises InputError if ``param`` is no margin.
@@ -68,7 +68,7 @@ class TableMargin:
 
     @classmethod
     def from_metrics(cls, table: str, document: Mapping[str, Any], prefix: str = "margin") -> "TableMargin":
-        """What ``to_metrics`` wrote. Raises InputError if the document does not say it."""
+        """What ``to_metrics`` wrote. Raises InputError if the document does not state it."""
         kind = document.get(f"{prefix}_is")
         if kind not in (OWN, WHAT_IF, UNSTATED):
             raise InputError(
@@ -80,17 +80,17 @@ class TableMargin:
     @property
     def kind(self) -> str:
         """OWN, WHAT_IF or UNSTATED. A "what if" at the table's own margin is the table's own."""
-        if self.what_if is not None and self.what_if != self.own:
+        if self.what_if is not None and self.what_if != self.stated_margin:
             return WHAT_IF
-        return UNSTATED if self.own is None else OWN
+        return UNSTATED if self.stated_margin is None else OWN
 
     @property
     def value(self) -> float | None:
-        """The margin in use; None where the table states none and none is asked about."""
-        return self.own if self.what_if is None else self.what_if
+        """The margin in use; None where the table states none and the user sets none."""
+        return self.stated_margin if self.what_if is None else self.what_if
 
     def required(self) -> float:
-        """The margin in use, for what weighs sales by it. Raises InputError if there is none."""
+        """The margin in use, for weighing sales. Raises InputError if there is none."""
         if self.value is None:
             raise InputError(
                 f"discount: the rows of the {self.table} table state no margin, and a rule for discounts needs one; "
@@ -101,23 +101,23 @@ class TableMargin:
     def profit(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """The table's profit at the margin in use.
 
-        profit_i = stated profit_i + (margin − own margin)·sales_i, so at its own margin the table's numbers to the last
-        digit. Of a table that states no margin there is nothing to start from: its profit as it stands, or for a "what
-        if" margin·sales_i − discount_i.
+        profit_i = stated profit_i + (margin − own margin)·sales_i, which at its own margin are the table's numbers to
+        the last digit. A table that states no margin keeps its profit, or for a "what if" gets
+        margin·sales_i − discount_i.
 
         frame: (n, …) with columns ``sales``, ``discount`` and ``profit``.  Returns (n,), money.
         """
         stated = frame["profit"].to_numpy(dtype=np.float64)
-        if self.what_if is None or self.what_if == self.own:
+        if self.what_if is None or self.what_if == self.stated_margin:
             return stated.copy()
         sales = frame["sales"].to_numpy(dtype=np.float64)
-        if self.own is None:
+        if self.stated_margin is None:
             return self.what_if * sales - frame["discount"].to_numpy(dtype=np.float64)
-        return stated + (self.what_if - self.own) * sales
+        return stated + (self.what_if - self.stated_margin) * sales
 
     def to_metrics(self, prefix: str = "margin") -> dict[str, Any]:
-        """``margin``: in use; ``margin_is``: its kind; ``margin_own``: the table's; left out if there is none."""
-        entries = {prefix: self.value, f"{prefix}_is": self.kind, f"{prefix}_own": self.own}
+        """``margin``: in use; ``margin_is``: its kind; ``margin_own``: the table's; missing ones are left out."""
+        entries = {prefix: self.value, f"{prefix}_is": self.kind, f"{prefix}_own": self.stated_margin}
         return {name: value for name, value in entries.items() if value is not None}
 
 
@@ -126,30 +126,34 @@ def margins_text(margins: Iterable[TableMargin]) -> str:
     tables = list(dict.fromkeys(margins))
     one = len(tables) == 1 and TABLE_NAMES[tables[0].table]
     whose = f"the {one}'s" if one else "the tables'"
-    own = _by_table((_number(each.own), each) for each in tables)
+    margin_text = _by_table((_number(each.stated_margin), each) for each in tables)
     if any(each.kind == WHAT_IF for each in tables):
         if comparable(tables):
-            instead = f"instead of {whose} own" if own != NONE else f"where {whose} own is"
-            return f"at a what-if margin of {_number(tables[0].value)}, {instead} {own}"
-        # Tables of one run are all at the margin that was asked about; these are of two.
+            instead = f"instead of {whose} own" if margin_text != NONE else f"where {whose} own is"
+            return f"at a what-if margin of {_number(tables[0].value)}, {instead} {margin_text}"
+        # All tables of one run share a what-if margin; these come from two runs.
         in_use = _by_table((f"{_number(each.value)} ({each.kind.replace('_', ' ')})", each) for each in tables)
         return f"at different margins: {in_use}"
-    if all(each.own is None for each in tables):
+    if all(each.stated_margin is None for each in tables):
         return f"as {f'the {one} states' if one else 'the tables state'} it, at no one margin"
-    return f"at {whose} own margin of {own}" if comparable(tables) else f"at each table's own margin: {own}"
+    return (
+        f"at {whose} own margin of {margin_text}"
+        if comparable(tables)
+        else f"at each table's own margin: {margin_text}"
+    )
 
 
 def margins_of(documents: Mapping[str, Mapping[str, Any]]) -> list[TableMargin]:
-    """The margins of documents of metrics/discount/, by name (``effect``); one without content is passed over.
+    """The margins of documents of metrics/discount/, by name (``effect``); an empty one is skipped.
 
-    Raises InputError if a document does not say its margin.
+    Raises InputError if a document does not state its margin.
     """
     return [
         TableMargin.from_metrics(table, document, prefix)
         for name, document in documents.items()
         if document
         for table, prefix in TABLES_OF[name].items()
-        # Of the log without a test there is one margin only.
+        # The log without a test has one margin only.
         if prefix == "margin" or f"{prefix}_is" in document
     ]
 

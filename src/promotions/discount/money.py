@@ -8,24 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 SYMBOLS = "$€£¥₹"
-# Codes that stand for a currency; any three letters would make a number of SKU12.
+# Codes of currencies; if any three letters counted, SKU12 would be a number.
 CODES = "USD|EUR|GBP|BRL|JPY|CNY|INR|CHF|CAD|AUD|NZD|MXN|ARS|CLP|COP|PEN|SEK|NOK|DKK|PLN|CZK|HUF|RON|TRY|ZAR|KRW"
 _CURRENCY = re.compile(rf"[A-Za-z]{{0,3}}[{SYMBOLS}]|{CODES}")
 _NUMBER = re.compile(r"(?P<before>[^\d.,]*)(?P<body>\d[\d.,'’\s]*|[.,]\d+)(?P<power>[eE][-+]?\d+)?(?P<after>\D*)")
-# Thousands: never after a leading zero.
+# Groups of thousands: never after a leading zero.
 _GROUPS = {mark: re.compile(rf"[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+") for mark in ",."}
 _SPACED = re.compile(r"[1-9]\d{0,2}(?:[\s'’]\d{3})+(?:[.,]\d*)?")
 
 
 def parse_numbers(texts: Iterable[object]) -> NDArray[np.float64]:
-    """The numbers and sums of money that a column holds as text; NaN where there is none or it cannot be read.
+    """The numbers and sums of money that a column holds as text; NaN where a cell is empty or cannot be read.
 
-    Read are currencies before or behind (``US$ 125.0``, ``R$ 4``, ``12 €``, ``EUR 3``), thousands (comma, point, space,
-    apostrophe), negatives (``-$5``, ``$ -5``, ``5-``, ``($5.00)``) and powers of ten. Comma or point? Of both in a
-    number the last is the decimal mark; one that stands twice separates thousands, and so does not one that cannot
-    (``1.5``, ``0,125``). What is still open (``1.234``) is read as the rest of the column shows; where it shows both
-    habits, not at all; where it shows neither, a comma separates thousands, and so does a point in a sum of money
-    (which has no third decimal), while in a plain number it is the decimal mark.
+    It reads currencies before or behind (``US$ 125.0``, ``R$ 4``, ``12 €``, ``EUR 3``), thousands (comma, point, space,
+    apostrophe), negatives (``-$5``, ``$ -5``, ``5-``, ``($5.00)``) and powers of ten. Comma or point? If a
+    number has both, the last is the decimal mark. A mark that occurs twice separates thousands; one that cannot
+    separate thousands (``1.5``, ``0,125``) is the decimal mark. An ambiguous number (``1.234``) follows the rest of the
+    column; it is not read if the column shows both habits. If it shows neither, a comma separates thousands, and so
+    does a point in a sum of money (which has no third decimal); in a plain number a point is the decimal mark.
     """
     parts = [_split(text) if isinstance(text, str) else None for text in texts]
     shown = {mark for part in parts if part is not None for mark in (_decimal_mark(part.body),) if mark is not None}
@@ -34,7 +34,7 @@ def parse_numbers(texts: Iterable[object]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class _Parts:
-    """A number before its marks are understood."""
+    """A number whose marks are not yet interpreted."""
 
     body: str
     power: str
@@ -69,7 +69,7 @@ def _split(text: str) -> _Parts | None:
 
 
 def _decimal_mark(body: str) -> str | None:
-    """The decimal mark that a number shows beyond doubt, or None."""
+    """The decimal mark of an unambiguous number, else None."""
     comma, point = body.rfind(","), body.rfind(".")
     if comma >= 0 and point >= 0:
         return "," if comma > point else "."
@@ -86,10 +86,10 @@ def _value(part: _Parts, shown: set[str]) -> float:
             return np.nan
         mark = next(iter(shown), "," if part.is_money and "." in part.body else ".")
     whole, _, decimals = part.body.partition(mark or ".")
-    other = "," if mark == "." else "."
-    if not (whole.isdigit() or whole == "" or _GROUPS[other].fullmatch(whole)) or not (
+    separator = "," if mark == "." else "."
+    if not (whole.isdigit() or whole == "" or _GROUPS[separator].fullmatch(whole)) or not (
         decimals.isdigit() or not decimals
     ):
         return np.nan
-    size = float(f"{whole.replace(other, '') or '0'}.{decimals or '0'}{part.power}")
+    size = float(f"{whole.replace(separator, '') or '0'}.{decimals or '0'}{part.power}")
     return -size if part.negative else size

@@ -14,7 +14,7 @@ from promotions.inference.estimates import Effect
 
 Floats = NDArray[np.float64]
 
-# Every level of a category is a control, unless there are more of them than this.
+# Most levels of a category that become controls.
 MOST_LEVELS = 100
 
 
@@ -60,10 +60,10 @@ class Controls:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, names: Sequence[str], categories: Sequence[str] = ()) -> "Controls":
-        """The columns ``names`` of ``frame``: numbers as they are, categories as a 0/1 column a level.
+        """The columns ``names`` of ``frame``: numbers unchanged, categories as a 0/1 column a level.
 
         A missing number becomes the median and a column of its own says so; a missing level is 0 in all.
-        categories: columns that are numbers and yet mean levels, such as bins.
+        categories: columns that are numbers but code levels, such as bins.
         Raises InputError if the frame has no column of that name.
         """
         absent = [name for name in names if name not in frame]
@@ -87,12 +87,12 @@ def slope(outcome: Floats, dose: Floats, controls: Floats | None = None, cluster
     Intervals use Student's distribution with n − coefficients degrees of freedom, the clustered one with G − 1:
     HC1 of MacKinnon & White (1985), CRV1 of Liang & Zeger (1986) with G/(G − 1)·(n − 1)/(n − coefficients).
 
-    outcome, dose: (n,).  controls: (n, k); a column that others make up changes nothing.  clusters: (n,) codes.
+    outcome, dose: (n,).  controls: (n, k); a column that others determine changes nothing.  clusters: (n,) codes.
     Raises InputError if the dose is constant given the controls.
     """
     columns = np.empty((len(dose), 0)) if controls is None else independent_columns(controls)[0]
     moved = centred(dose)
-    # Independent columns: what they leave of the dose is found without the rest of the regression.
+    # Independent columns: the rest of the dose follows without the full regression.
     basis = np.linalg.qr(columns)[0]
     left = moved - basis @ (basis.T @ moved)
     if not left @ left > 1e-10 * (moved @ moved):
@@ -128,19 +128,19 @@ def least_squares(outcome: Floats, design: Floats, weights: Floats | None = None
 
 
 def centred(values: Floats) -> Floats:
-    """``values`` less their mean: no coefficient but the intercept notices, and the arithmetic is more exact."""
+    """``values`` less their mean: this changes only the intercept, and the arithmetic is more exact."""
     return values - values.mean()
 
 
 def independent_columns(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """The columns of ``matrix``, centred and scaled, without those that the intercept and earlier ones make up.
+    """The columns of ``matrix``, centred and scaled, without those that the intercept and earlier ones determine.
 
-    They span with an intercept the same space as the columns themselves: what is regressed on them changes by rounding
-    only. (n, k) → (n, rank), and (rank,) their places in ``matrix``.
+    With an intercept they span the same space as the columns, so regressions change by rounding only. (n, k) → (n,
+    rank), and (rank,) their places in ``matrix``.
     """
     centred = matrix - matrix.mean(axis=0)
     spread = np.sqrt((centred**2).mean(axis=0))
-    # What is left of a constant column is rounding.
+    # Centring leaves only rounding of a constant column.
     moves = np.flatnonzero(spread > 1e-12 * np.maximum(np.abs(matrix).max(axis=0, initial=0), 1))
     scaled = centred[:, moves] / spread[moves]
     if scaled.shape[1] == 0:

@@ -1,7 +1,7 @@
 """What rules for a discount earn on customers whose discount was drawn by lot: by customer and by group of customers.
 
 A rule gives each customer one level of the design or several, each of them as often as the design did, so its value
-needs no assumption but the lot.
+assumes only the lot.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from promotions.inference.estimates import Estimate
 from promotions.inference.multiplicity import holm
 from promotions.inference.simultaneous import REPLICATES, Bands, simultaneous_bands
 
-# The first part of the name of a rule that is the same for everybody, as in ``constant_20``.
+# The first part of the name of a constant rule, as in ``constant_20``.
 CONSTANT = "constant"
 
 
@@ -37,8 +37,8 @@ class RuleValue:
     """Profit per customer of one rule, in money.
 
     mean_dose: discount given per customer.  share_given: of customers with any discount.  effective_customers:
-    (Σ w)²/Σ w² of the weights, how many customers the rule is judged by (Kish 1965).  dr and ips with 95 % intervals,
-    snips the self-normalised mean Σ wY/Σ w.  simultaneous: dr with bounds that hold for all rules at once.
+    (Σ w)²/Σ w² of the weights, the number of customers behind the estimate (Kish 1965).  dr and ips with 95 %
+    intervals, snips the self-normalised mean Σ wY/Σ w.  simultaneous: dr with bounds that hold for all rules at once.
     versus_none: over no discount; None if the design has no such level.  p_none: one-sided, alone and adjusted for the
     number of rules.  versus_constants: over each constant that the rules could choose, by its name.
     p_best_constant_holm: of the lead over the best constant, Holm's over the rules; None for a constant.
@@ -60,17 +60,17 @@ class RuleValue:
 
     @property
     def best_constant(self) -> str:
-        """The constant with the highest estimate on these customers, that is with the smallest lead over it."""
+        """The constant with the highest estimate on these customers, so with the smallest lead over it."""
         return min(self.versus_constants, key=lambda name: (self.versus_constants[name].value, name))
 
     @property
     def versus_best_constant(self) -> Estimate:
-        """Profit over the best constant, whichever that is.
+        """Profit over the best constant, whichever it is.
 
         The least of the differences to all constants, with the least of their bounds at either end. If the lead over
         the truly best constant c* is θ = min_c θ_c, then min_c L_c exceeds it only if L_c* does: 2.5 %
-        (intersection–union, Berger 1982). No constant has to be named first, and none is favoured by being named on the
-        customers that judge it.
+        (intersection–union, Berger 1982). No constant has to be named in advance, and none gains from a
+        choice on the customers that judge it.
         """
         leads = self.versus_constants.values()
         return Estimate(
@@ -83,7 +83,7 @@ class RuleValue:
         return max(self.p_constants.values())
 
     def to_dict(self) -> dict[str, float]:
-        """The numbers by the names that metrics and tables have for them; what there is not is left out."""
+        """The numbers under their names in metrics and tables, without the missing ones."""
         numbers = {
             "mean_dose": self.mean_dose,
             "share_given": self.share_given,
@@ -115,13 +115,13 @@ def value_of_rules(
 ) -> dict[str, RuleValue]:
     """Value of every rule, all on the same customers, so that differences are paired.
 
-    Intervals are normal with the influence functions' errors, and conditional on the rules: they cover the luck of
-    these customers, not of those that the rules were learned from.
+    Intervals are normal with the influence functions' errors, and conditional on the rules: they cover the
+    chance in these customers, not in those that the rules were learned from.
 
     given: (n, L) by rule, the levels that it gives to each customer.  rivals: the constants among them that a rule
     could choose.  none: the one that gives no discount, if there is one.  cost (L,): money that a level gives away.
     """
-    # An order of their own: the bands draw signs by position.
+    # Sorted, because the bands draw signs by position.
     order = np.lexsort([*scores.model.T[::-1], scores.level, scores.profit])
     scores, given = scores.rows(order), {name: levels[order] for name, levels in given.items()}
     names, each = list(given), np.arange(len(order))
@@ -136,8 +136,8 @@ def value_of_rules(
         error = clustered_error(influence, each)
         return Estimate(value, value - Z_95 * error, value + Z_95 * error, error), one_sided_p_value(value, error)
 
-    def lead(index: int, other: int) -> tuple[Estimate, float]:
-        return estimate(float(dr[index] - dr[other]), dr_influence[:, index] - dr_influence[:, other])
+    def lead(index: int, rival: int) -> tuple[Estimate, float]:
+        return estimate(float(dr[index] - dr[rival]), dr_influence[:, index] - dr_influence[:, rival])
 
     leads = {name: {rival: lead(index, names.index(rival)) for rival in rivals} for index, name in enumerate(names)}
     rules = [name for name in names if not is_constant(name)]
@@ -153,14 +153,14 @@ def value_of_rules(
             share_given=float((money > 0).mean()),
             effective_customers=total**2 / float((weight**2).sum()) if total else 0.0,
             ips=estimate(float(ips[index]), ips_influence[:, index])[0],
-            # Nobody happened to get what the rule says: nothing was seen.
+            # No customer happened to get the rule's levels, so there is no estimate.
             snips=float(weight @ scores.profit) / total if total else 0.0,
             dr=estimate(float(dr[index]), dr_influence[:, index])[0],
             simultaneous=Estimate(float(dr[index]), float(at_once.low[index]), float(at_once.high[index])),
             versus_none=versus_none,
             p_none=p_none,
             p_none_adjusted=max(p_none, float(over_none.p_value[index])) if over_none is not None else 1.0,
-            versus_constants={rival: found for rival, (found, _) in leads[name].items()},
+            versus_constants={rival: lead_estimate for rival, (lead_estimate, _) in leads[name].items()},
             p_constants={rival: p_value for rival, (_, p_value) in leads[name].items()},
             p_best_constant_holm=adjusted.get(name),
         )
@@ -168,12 +168,12 @@ def value_of_rules(
 
 
 def mean_cost(given: NDArray[np.bool_], share: Floats, cost: Floats) -> Floats:
-    """Mean discount of what each customer is given, (n,).  given: (n, L).  share, cost: (L,)."""
+    """Mean discount that each customer gets, (n,).  given: (n, L).  share, cost: (L,)."""
     return np.asarray(given @ (share * cost) / (given @ share))
 
 
 def values_table(values: Mapping[str, RuleValue]) -> pd.DataFrame:
-    """``policy`` and the numbers of ``RuleValue.to_dict``, a row a rule; what a rule has not is missing."""
+    """``policy`` and the numbers of ``RuleValue.to_dict``, a row a rule; absent numbers are missing."""
     rows: list[dict[str, Any]] = [{"policy": name, **value.to_dict()} for name, value in values.items()]
     return pd.DataFrame(rows)
 

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DoseScores:
-    """What stands in for the profit of n customers at all of the L levels, of which each got one.
+    """What stands in for the profit of n customers at all of the L levels, each of whom got one.
 
     share (L,): e, of the design.  level (n,): position D of the level that a customer got.  profit (n,): Y, money.
     model (n, L): μ(x, l), the profit that a model expects; 0 for inverse propensity scores.
@@ -25,7 +25,7 @@ class DoseScores:
     model: Floats
 
     def rows(self, chosen: NDArray[np.intp]) -> "DoseScores":
-        """Those of some customers."""
+        """The scores of some customers."""
         return DoseScores(self.share, self.level[chosen], self.profit[chosen], self.model[chosen])
 
     def without_model(self) -> "DoseScores":
@@ -41,9 +41,9 @@ class DoseScores:
 
         Each customer scores Σ_{l in S} e_l μ(x, l)/e(S) + 1{D in S}/e(S)·(Y − μ(x, D)): unbiased whatever μ is, as D
         was drawn by lot; Robins, Rotnitzky & Zhao (1994), of many treatments Cattaneo (2010). The shares e are counted
-        on the same customers, which makes the mean of a level's customers out of its inverse propensity score. ψ says
-        so, or the interval would be that of a coarser estimate: with g_l the derivative of the mean score by e_l,
-        n·ψ_i = score_i − V + g_{D_i} − Σ_l e_l g_l.
+        on the same customers, which turns the inverse propensity score of a level into the mean of its customers. ψ
+        accounts for this, else the interval would be that of a less precise estimate: with g_l the derivative of the
+        mean score by e_l, n·ψ_i = score_i − V + g_{D_i} − Σ_l e_l g_l.
 
         given: (n, L) boolean, at least one level a customer.
         """

@@ -1,4 +1,4 @@
-"""An estimated effect with its interval, and rows in an order that is not that of a file."""
+"""An estimated effect with its interval, and rows in an order that does not depend on the file."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from promotions.base.errors import InputError
 def in_order_of_content(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows sorted by everything but ``row``, their place in the file.
 
-    Folds and halves are drawn, and sums are added up, in this order: who stands first in a file changes no digit.
+    Folds and halves are drawn, and sums are added up, in this order, so the order of a file changes no digit.
     """
     return frame.sort_values([str(name) for name in frame if name != "row"], kind="stable", ignore_index=True)
 

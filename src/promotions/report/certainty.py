@@ -104,11 +104,11 @@ def trials(document: Mapping[str, Any]) -> Text:
 
 def winners(document: Mapping[str, Any]) -> str:
     """Which policy wins most often at which cost ratio, and how often it does."""
-    found: dict[str, list[str]] = {}
+    ratios_by_rule: dict[str, list[str]] = {}
     shares, tied = [], 0
     for ratio, entry in ratios(document).items():
         best = max(entry, key=lambda name: (entry[name]["win_share"], entry[name]["profit_mean"]))
-        found.setdefault(policy_name(best), []).append(ratio)
+        ratios_by_rule.setdefault(policy_name(best), []).append(ratio)
         shares.append(float(entry[best]["win_share"]))
         tied += sum(row["win_share"] == entry[best]["win_share"] for row in entry.values()) > 1
     low, high = percent(min(shares)), percent(max(shares))
@@ -117,10 +117,10 @@ def winners(document: Mapping[str, Any]) -> str:
         return (
             f"No rule leads: at most cost ratios several win equally often, {often}. More trials may tell them apart."
         )
-    if len(found) == 1:
-        return f"{next(iter(found))} wins most often at each cost ratio, {often}."
-    told = [f"{name} at C/R = {listed(where)}" for name, where in found.items()]
-    return f"Wins most often, {often}: {'; '.join(told)}. Which rule is best depends on the cost, and on chance."
+    if len(ratios_by_rule) == 1:
+        return f"{next(iter(ratios_by_rule))} wins most often at each cost ratio, {often}."
+    wins = [f"{name} at C/R = {listed(where)}" for name, where in ratios_by_rule.items()]
+    return f"Wins most often, {often}: {'; '.join(wins)}. Which rule is best depends on the cost, and on chance."
 
 
 def stability_table(document: Mapping[str, Any]) -> Table:

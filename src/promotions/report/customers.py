@@ -61,21 +61,21 @@ def rules(run: Run) -> list[Block]:
     """The tree and the groups, with what they earn."""
     items: list[Text] = []
     words: list[str] = []
-    for name, told in run.rules.items():
-        words.append(str(told))
+    for name, sentence in run.rules.items():
+        words.append(str(sentence))
         earned = run.policies.get(name)
         money = ""
         if earned is not None:
             over = Estimate.of(earned, "dr_vs_treat_none").times(1000)
             money = f" It earns {over.short(sign=True)} per 1,000 customers over contacting nobody."
-        items.append((Strong(f"{policy_name(name)}: "), f"{told}.{money}"))
+        items.append((Strong(f"{policy_name(name)}: "), f"{sentence}.{money}"))
     if not items:
         return [Paragraph("None of the rules can be told in a sentence.")]
     blocks: list[Block] = [Bullets(items)]
     meant: list[Text] = [
         (Code(name), f": {meaning}.")
         for name, meaning in run.meanings.items()
-        if any(_names(name, told) for told in words)
+        if any(_names(name, sentence) for sentence in words)
     ]
     if meant:
         blocks += [Paragraph("The features in them:"), Bullets(meant)]
@@ -144,8 +144,8 @@ def ranking(run: Run) -> Text:
     entry = metrics_of(run, run.shown)
     if "autoc" not in entry:
         return "How well customers are ranked was not measured."
-    name, found = policy_name(run.shown), entry["autoc_p_value"] < LEVEL
-    verdict = "ranks customers better than chance" if found else "is not proven to rank customers better than chance"
+    name, proven = policy_name(run.shown), entry["autoc_p_value"] < LEVEL
+    verdict = "ranks customers better than chance" if proven else "is not proven to rank customers better than chance"
     text: Text = (
         f"{name} {verdict} (",
         term("ranking", "AUTOC"),
@@ -173,18 +173,18 @@ def slope(run: Run) -> str:
     entry = metrics_of(run, run.shown)
     if "calibration_slope" not in entry:
         return "Calibration was not measured."
-    found, name = Estimate.of(entry, "calibration_slope"), policy_name(run.shown)
-    if found.low <= 0 <= found.high:
+    estimate, name = Estimate.of(entry, "calibration_slope"), policy_name(run.shown)
+    if estimate.low <= 0 <= estimate.high:
         words = "so it is not proven that its predictions tell customers apart"
-    elif found.below:
+    elif estimate.below:
         words = "so its predictions point the wrong way"
-    elif found.high < 1:
+    elif estimate.high < 1:
         words = "so effects differ less between customers than it predicts"
-    elif found.low > 1:
+    elif estimate.low > 1:
         words = "so effects differ more between customers than it predicts"
     else:
         words = "which is compatible with 1, effects as large as predicted"
-    return f"{name} has a calibration slope of {found.text()}, {words}."
+    return f"{name} has a calibration slope of {estimate.text()}, {words}."
 
 
 def calibrated(run: Run) -> Text:
@@ -203,8 +203,8 @@ def learners(run: Run) -> Table:
         cells: list[Text] = [policy_name(name)]
         for key in ("autoc", "qini", "calibration_slope"):
             if f"{key}_ci_low" in entry:
-                found = Estimate.of(entry, key)
-                cells += [found.number(), found.bounds()] if key != "qini" else [found.number()]
+                estimate = Estimate.of(entry, key)
+                cells += [estimate.number(), estimate.bounds()] if key != "qini" else [estimate.number()]
             else:
                 cells += ["–", "–"] if key != "qini" else ["–"]
         cells.insert(1, number(entry["uplift_at_20"], digits) if "uplift_at_20" in entry else "–")
@@ -230,11 +230,11 @@ def explained(run: Run) -> list[Block]:
     document = run.metrics["explain"]
     name = policy_name(str(document["learner"]))
     features: Mapping[str, Mapping[str, Any]] = document["features"]
-    told = [
+    names = [
         f"{feature} ({percent(entry['share'])}, {entry['direction']})" for feature, entry in list(features.items())[:3]
     ]
     finding = (
-        f"{name}’s prediction depends most on {listed(told)}." if told else f"{name} predicts the same for everybody."
+        f"{name}’s prediction depends most on {listed(names)}." if names else f"{name} predicts the same for everybody."
     )
     imitated = f"a model that imitates it and explains {percent(float(document['fidelity']))} of it on other customers"
     how = {"exact": "exactly", "partly distilled": f"partly exactly, partly by way of {imitated}"}.get(
@@ -302,6 +302,6 @@ def named(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _names(feature: str, told: str) -> bool:
+def _names(feature: str, sentence: str) -> bool:
     """Whether a rule's sentence names the feature as a whole word."""
-    return any(part.strip("(),") == feature for part in told.split())
+    return any(part.strip("(),") == feature for part in sentence.split())

@@ -59,10 +59,10 @@ def verdict(run: Run) -> Verdict:
     With estimated propensities nothing is proven: a finding holds only if nothing hidden decided on contacts.
     """
     over = lead(run)
-    found = of_constant(run, over) if run.champion in (EVERYBODY, NOBODY) else of_rule(run, over)
-    if run.estimated and found.tone != "unclear":
-        return replace(found, tone="unclear", label=f"{found.label}{run.hedge}")
-    return found
+    unhedged = of_constant(run, over) if run.champion in (EVERYBODY, NOBODY) else of_rule(run, over)
+    if run.estimated and unhedged.tone != "unclear":
+        return replace(unhedged, tone="unclear", label=f"{unhedged.label}{run.hedge}")
+    return unhedged
 
 
 def of_constant(run: Run, over: Estimate) -> Verdict:

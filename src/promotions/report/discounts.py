@@ -40,8 +40,8 @@ def section(run: Run) -> Section:
         return Section("discounts", "Discounts", "Discounts", tuple(blocks))
     if run.simulated_discounts:
         blocks.append(Paragraph((Strong("Simulated data. "), "The customers of this section do not exist.")))
-    if (found := decision(run)) is not None:
-        blocks.append(found)
+    if (decided := decision(run)) is not None:
+        blocks.append(decided)
     else:
         blocks.append(Missing("No rule was judged: that needs a randomised table", "make discounts"))
     if (sentence := margin(run)) is not None:
@@ -136,7 +136,7 @@ def estimate(run: Run, name: str, *keys: str) -> Estimate | None:
 
 def answers(run: Run) -> Table:
     """What one more unit of discount does to profit, by how one asks."""
-    asked: tuple[tuple[Text, Estimate | None], ...] = (
+    questions: tuple[tuple[Text, Estimate | None], ...] = (
         ("The log, naively", estimate(run, "effect", "profit", "naive")),
         ("The log, all columns controlled for", estimate(run, "effect", "profit", "adjusted_all")),
         ((term("fwl", "The log, double ML"),), estimate(run, "effect", "profit", "linear_dml")),
@@ -149,10 +149,10 @@ def answers(run: Run) -> Table:
     )
     rows = [
         Row(
-            (words, found.number(sign=True), found.bounds()) if found else (words, "–", "no answer"),
-            words == asked[-1][0],
+            (words, effect.number(sign=True), effect.bounds()) if effect else (words, "–", "no answer"),
+            words == questions[-1][0],
         )
-        for words, found in asked
+        for words, effect in questions
     ]
     columns = (
         Column("How one asks", numeric=False),
@@ -177,19 +177,24 @@ def confounded(run: Run) -> Text | None:
     lot = estimate(run, "effect", "profit", "randomised")
     if lot is None:
         return (f"{start}. No test says whether the discount is the cause (", term("confounding", "confounding"), ").")
-    told = f"{start}; where the discount was given by lot, it {_moves(lot)} ({lot.bounds()})."
+    statement = f"{start}; where the discount was given by lot, it {_moves(lot)} ({lot.bounds()})."
     tables = margins_of({"effect": run.metrics["discount/effect"]})
     if not comparable(tables):
         return (
-            f"{told} The two cannot be compared, as profit is {in_prose(tables)}; a number as ",
+            f"{statement} The two cannot be compared, as profit is {in_prose(tables)}; a number as ",
             Code(KEY),
             " puts both at one.",
         )
     if naive.low > lot.high:
-        return (told, " The log flatters the discount: ", term("confounding", "confounding"), ".")
+        return (statement, " The log flatters the discount: ", term("confounding", "confounding"), ".")
     if naive.high < lot.low:
-        return (told, " The log makes the discount look worse than it is: ", term("confounding", "confounding"), ".")
-    return f"{told} The two agree within their intervals."
+        return (
+            statement,
+            " The log makes the discount look worse than it is: ",
+            term("confounding", "confounding"),
+            ".",
+        )
+    return f"{statement} The two agree within their intervals."
 
 
 def like_with_like(run: Run) -> Text | None:
@@ -261,8 +266,8 @@ def months(run: Run) -> Text | None:
     trend = study.get("pre_trend_p_value")
     before = ""
     if trend is not None:
-        found = "no different trend was found" if trend >= LEVEL else "the trends already differed, so distrust it"
-        before = f" Before it, {found} ({p_value(float(trend))})."
+        trends = "no different trend was found" if trend >= LEVEL else "the trends already differed, so distrust it"
+        before = f" Before it, {trends} ({p_value(float(trend))})."
     return ("An ", term("event_study", "event study"), f": {text[0].lower()}{text[1:]}{before}")
 
 
@@ -320,8 +325,8 @@ class Chapter:
 
     def blocks(self, run: Run) -> list[Block]:
         """Heading, sentence and figure; or what was not run."""
-        found = self.finding(run)
-        if found is None:
+        finding = self.finding(run)
+        if finding is None:
             return [
                 Heading(self.title),
                 Missing(
@@ -329,9 +334,9 @@ class Chapter:
                     f"dvc repro discounts/dvc.yaml:{self.stage}",
                 ),
             ]
-        blocks: list[Block] = [Heading(self.title), Paragraph(found)]
+        blocks: list[Block] = [Heading(self.title), Paragraph(finding)]
         if (picture := run.pictures.get(f"discount/{self.picture}")) is not None:
-            blocks.append(Figure(picture, f"Chart: {self.shows} {in_words(found)}", self.shows))
+            blocks.append(Figure(picture, f"Chart: {self.shows} {in_words(finding)}", self.shows))
         return blocks
 
 

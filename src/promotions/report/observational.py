@@ -76,12 +76,12 @@ def methods(run: Run) -> Table:
     facts = run.metrics["experiment"]
     digits = Estimate.of(facts, "ate").digits
     for name, words, care in METHODS:
-        found = Estimate.of(facts, name)
-        low, high = (number(bound, digits) for bound in (found.low, found.high))
+        estimate = Estimate.of(facts, name)
+        low, high = (number(bound, digits) for bound in (estimate.low, estimate.high))
         # The weighted interval takes estimates for the truth.
         bounds = "–" if name == "weighted_difference" else f"{low} to {high}"
         method: Text = (term("doubly_robust", words),) if name == "ate" else words
-        rows.append(Row((method, number(found.value, digits, sign=True), bounds, care), marked=name == "ate"))
+        rows.append(Row((method, number(estimate.value, digits, sign=True), bounds, care), marked=name == "ate"))
     columns = (
         Column("Method", numeric=False),
         Column("Difference"),

@@ -114,11 +114,11 @@ def security_policy(style: str, script: str) -> str:
 
     Should a name in the data ever slip through as markup, no script of its would run.
     """
-    own = {
+    hashes = {
         name: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         for name, text in (("style", style), ("script", script))
     }
     return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{own['style']}'; "
-        f"script-src 'sha256-{own['script']}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes['style']}'; "
+        f"script-src 'sha256-{hashes['script']}'; base-uri 'none'; form-action 'none'"
     )

@@ -180,22 +180,22 @@ def today(run: Run) -> Text:
 def curves(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Profit against C/R: of the champion's learner (or the ensemble), and of contacting everybody."""
     table = run.tables["profit_by_cost_ratio"]
-    own, everybody = (table[table["learner"] == name].sort_values("ratio") for name in (run.shown, EVERYBODY))
-    return own, everybody
+    shown, everybody = (table[table["learner"] == name].sort_values("ratio") for name in (run.shown, EVERYBODY))
+    return shown, everybody
 
 
 def falling(run: Run) -> str:
     """How dear a contact may become."""
-    own, _ = curves(run)
+    shown, _ = curves(run)
     name = policy_name(run.shown)
-    sure = own[own["band_low"] > 0]
+    sure = shown[shown["band_low"] > 0]
     if sure.empty:
         return f"At no C/R does {name}’s rule surely beat contacting nobody (band of the whole curve)."
     # The longest run from the cheapest contact on in which the band stays above 0.
-    certain = (own["band_low"] > 0).cumprod().astype(bool)
+    certain = (shown["band_low"] > 0).cumprod().astype(bool)
     if not certain.any():
         return f"{name}’s rule surely beats contacting nobody at some C/R only (band of the whole curve)."
-    last = float(own.loc[certain, "ratio"].iloc[-1])
+    last = float(shown.loc[certain, "ratio"].iloc[-1])
     return (
         f"{name}’s rule surely beats contacting nobody as long as C/R is {plain(last)} or less (band that holds "
         "for the whole curve)."
@@ -204,16 +204,16 @@ def falling(run: Run) -> str:
 
 def cost_table(run: Run) -> Table | None:
     """Profit at a few C/R around today's, or None where there is no one ratio today."""
-    own, everybody = curves(run)
-    if own.empty or not math.isfinite(run.ratio) or run.ratio <= 0:
+    shown, everybody = curves(run)
+    if shown.empty or not math.isfinite(run.ratio) or run.ratio <= 0:
         return None
     revenue = float(run.params["costs"]["revenue_per_response"])
     rows = []
     for multiple in MULTIPLES:
-        at = (own["ratio"] - multiple * run.ratio).abs()
+        at = (shown["ratio"] - multiple * run.ratio).abs()
         if float(at.min()) > 1e-6 * run.ratio:
             continue
-        row = own.iloc[int(at.to_numpy().argmin())]
+        row = shown.iloc[int(at.to_numpy().argmin())]
         estimate = Estimate(float(row["profit"]), float(row["band_low"]), float(row["band_high"])).times(PER)
         same = everybody.loc[(everybody["ratio"] - row["ratio"]).abs() <= 1e-6 * run.ratio, "profit"]
         now = multiple == 1

@@ -81,15 +81,15 @@ def assumptions(run: Run) -> list[Text]:
             term("propensity", "probability"),
             " that the data or params.yaml state. The checks above can refute this, not prove it.",
         )
-    own = listed(run.own_money)
+    per_customer = listed(run.own_money)
     charged = (
         "is due for each contact"
         if run.params["costs"]["charged"] == "on_treatment"
         else "is due if a contacted customer responds"
     )
     money = (
-        f"{own[:1].upper()}{own[1:]} of each customer are as the data say"
-        if own
+        f"{per_customer[:1].upper()}{per_customer[1:]} of each customer are as the data say"
+        if per_customer
         else "Cost and revenue are as stated in params.yaml"
     )
     return [
@@ -156,8 +156,8 @@ def hidden(run: Run) -> list[Text]:
                 "with. What a contact does to customers like them is unknown.",
             )
         )
-    asked = run.param("learners")
-    entries = asked if isinstance(asked, Mapping) else {}
+    learners = run.param("learners")
+    entries = learners if isinstance(learners, Mapping) else {}
     if any(class_of(name, entries.get(name)) == "uplift_forest" for name in run.learners):
         items.append(
             "The uplift forest compares contacted customers with others as if lots had been drawn. Its rules are "

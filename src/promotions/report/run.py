@@ -74,9 +74,9 @@ class Run:
                 raise InputError(f"report: the {kind} lack {', '.join(absent)}; run `dvc repro evaluate` first")
         for name in REQUIRED_METRICS:
             if self._of_another_source(name, "headline"):
-                found, expected = (self.metrics[key].get("source") for key in (name, "headline"))
+                source, expected = (self.metrics[key].get("source") for key in (name, "headline"))
                 raise InputError(
-                    f"report: {name}.json is of source {found!r} and headline.json of {expected!r}, so of two runs; "
+                    f"report: {name}.json is of source {source!r} and headline.json of {expected!r}, so of two runs; "
                     "run `dvc repro evaluate` first"
                 )
 

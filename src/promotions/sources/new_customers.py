@@ -20,14 +20,14 @@ ROWS = 100_000
 class NewTable:
     """A file with a row a customer.
 
-    encoder: whose features have to be there.  identifier: the column of ids; None numbers the rows.  own: columns of
-    ``cost`` and ``revenue``, where each customer has its own.
+    encoder: whose features have to be there.  identifier: the column of ids; None numbers the rows.  money_columns:
+    columns of ``cost`` and ``revenue``, where each customer has its own.
     """
 
     file: UserFile
     encoder: Encoder
     identifier: str | None
-    own: Mapping[str, str] = field(default_factory=dict)
+    money_columns: Mapping[str, str] = field(default_factory=dict)
 
     def pieces(self, rows: int = ROWS) -> Iterator[pd.DataFrame]:
         """``customer_id``, features, ``cost``, ``revenue`` of ``rows`` customers at a time.
@@ -36,7 +36,7 @@ class NewTable:
         """
         identifier = [self.identifier] if self.identifier is not None else []
         features = [feature["name"] for feature in self.encoder.features]
-        columns = list(dict.fromkeys([*identifier, *features, *self.own.values()]))
+        columns = list(dict.fromkeys([*identifier, *features, *self.money_columns.values()]))
         absent = [name for name in columns if name not in self.file.columns]
         remedy = "name the column of ids by --id" if absent == identifier else ""
         require_columns(self.file.columns, columns, self.file.name, remedy)
@@ -62,7 +62,7 @@ class NewTable:
                     feature["name"], column.notna().to_numpy(), column, start,
                     "is a number where training had text", "write the levels as they were in training",
                 )  # fmt: skip
-        money = {role: self._money(piece[name], start) for role, name in self.own.items()}
+        money = {role: self._money(piece[name], start) for role, name in self.money_columns.items()}
         features = piece[[feature["name"] for feature in self.encoder.features]]
         # All values missing: whatever the file made of it, a number that nobody knows.
         empty = {

@@ -101,7 +101,9 @@ def _column_name(params: Mapping[str, Any], key: str, *, optional: bool = False)
     return name
 
 
-def _features(raw: pd.DataFrame, taken: set[str], wanted: object, exclude: object) -> tuple[list[str], dict[str, str]]:
+def _features(
+    raw: pd.DataFrame, reserved: set[str], wanted: object, exclude: object
+) -> tuple[list[str], dict[str, str]]:
     """Feature columns in the file's order, and what was left out with the reason."""
     if not isinstance(exclude, list) or not all(isinstance(name, str) for name in exclude):
         raise InputError(f"{KEY}.exclude: expected a list of columns, got {exclude!r}; write [] for none")
@@ -111,7 +113,7 @@ def _features(raw: pd.DataFrame, taken: set[str], wanted: object, exclude: objec
         if len(set(wanted)) < len(wanted):
             doubled = next(name for name in wanted if wanted.count(name) > 1)
             raise InputError(f"{KEY}.features: {doubled!r} is listed twice; list it once")
-        twice = [name for name in wanted if name in taken or name in exclude]
+        twice = [name for name in wanted if name in reserved or name in exclude]
         if twice:
             raise InputError(f"{KEY}.features: {twice[0]!r} already has a role or is excluded; take it out of the list")
         return list(wanted), {}
@@ -119,7 +121,7 @@ def _features(raw: pd.DataFrame, taken: set[str], wanted: object, exclude: objec
         raise InputError(f"{KEY}.features: expected auto or a list of columns, got {wanted!r}")
     features, dropped = [], dict.fromkeys(exclude, "listed in exclude")
     for name in raw.columns:
-        if name in taken or name in dropped:
+        if name in reserved or name in dropped:
             continue
         reason = why_no_feature(raw[name])
         if reason:

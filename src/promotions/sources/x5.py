@@ -43,14 +43,14 @@ def load(params: Mapping[str, Any], rng: np.random.Generator) -> Iterator[tuple[
     yield "clients", clients
     yield "products", _read(_find(directory, "products", PRODUCTS), PRODUCTS, "product_id")[1]
     train_file, train = _read(_find(directory, "uplift_train", LABELS), LABELS, "client_id")
-    known, labelled = (pd.Index(table["client_id"].to_pandas()) for table in (clients, train))
-    _stop_on(labelled[known.get_indexer(labelled) < 0], train_file, f"are not in {clients_file}")
+    client_ids, labelled = (pd.Index(table["client_id"].to_pandas()) for table in (clients, train))
+    _stop_on(labelled[client_ids.get_indexer(labelled) < 0], train_file, f"are not in {clients_file}")
     yield "uplift_train", train
     test = find_file(directory, "uplift_test", f"{KEY}.directory", TO_SCORE)
     if test is not None:
         test_file, to_score = _read(test, TO_SCORE, "client_id")
         unlabelled = pd.Index(to_score["client_id"].to_pandas())
-        _stop_on(unlabelled[known.get_indexer(unlabelled) < 0], test_file, f"are not in {clients_file}")
+        _stop_on(unlabelled[client_ids.get_indexer(unlabelled) < 0], test_file, f"are not in {clients_file}")
         _stop_on(unlabelled[labelled.get_indexer(unlabelled) >= 0], test_file, f"are in {train_file} too")
         yield "uplift_test", to_score
 
@@ -59,10 +59,10 @@ def to_customers(tables: Ingested, params: Mapping[str, Any]) -> Customers:
     """The labelled clients with the features of their purchases before the campaign."""
     propensity = require_number(params["propensity"], f"{KEY}.propensity", 0, 1, low_open=True, high_open=True)
     directory = _directory(params)
-    found = {name: _find(directory, name, types) for name, types in KNOWN.items()}
-    origins = {name: file.name for name, file in found.items()}
+    files = {name: _find(directory, name, types) for name, types in KNOWN.items()}
+    origins = {name: file.name for name, file in files.items()}
     customers = assemble(tables, find_log(directory), origins, propensity=float(propensity), **reading_settings(params))
-    others = [column for column in found["clients"].columns if column not in CLIENTS]
+    others = [column for column in files["clients"].columns if column not in CLIENTS]
     if not others:
         return customers
     unused = f"{origins['clients']}: column {', '.join(map(repr, others))} is not known in this layout: not used"
@@ -77,18 +77,18 @@ def customers_to_score(
     directory: holds clients, products, purchases.  settings: what counts as before the new campaign.
     Raises InputError naming file, column and rows.
     """
-    found = {name: _find(directory, name, types) for name, types in KNOWN.items()}
+    files = {name: _find(directory, name, types) for name, types in KNOWN.items()}
     log = find_log(directory)
-    known = pd.Index(_read(found["clients"], CLIENTS, "client_id")[1]["client_id"].to_pandas())
-    _read(found["products"], PRODUCTS, "product_id")
+    client_ids = pd.Index(_read(files["clients"], CLIENTS, "client_id")[1]["client_id"].to_pandas())
+    _read(files["products"], PRODUCTS, "product_id")
     wanted = find_file(directory, "uplift_test", f"{KEY}.directory", TO_SCORE)
-    features = customer_features(found["clients"], found["products"], log, settings, progress).frame
+    features = customer_features(files["clients"], files["products"], log, settings, progress).frame
     features = features.rename(columns={"client_id": "customer_id"})
     if wanted is None:
         return features
     name, table = _read(wanted, TO_SCORE, "client_id")
     ids = pd.Index(table["client_id"].to_pandas())
-    _stop_on(ids[known.get_indexer(ids) < 0], name, f"are not in {found['clients'].name}")
+    _stop_on(ids[client_ids.get_indexer(ids) < 0], name, f"are not in {files['clients'].name}")
     return features[features["customer_id"].isin(ids)].reset_index(drop=True)
 
 
@@ -108,8 +108,8 @@ def assemble(
     """
     clients, products = (RawFile(tables.path(name), origin=origins[name]) for name in KNOWN)
     reading_with = Settings(memory=tables.memory, threads=tables.threads, **settings)
-    found = customer_features(clients, products, purchases, reading_with, tables.progress)
-    features = found.frame.rename(columns={"client_id": "customer_id"})
+    aggregated = customer_features(clients, products, purchases, reading_with, tables.progress)
+    features = aggregated.frame.rename(columns={"client_id": "customer_id"})
     roles = {"client_id": "customer_id", "treatment_flg": "treatment", "target": "outcome"}
     labels = tables["uplift_train"][list(roles)].rename(columns=roles).assign(propensity=propensity)
     labelled = labels.merge(features, on="customer_id", how="left", validate="one_to_one")
@@ -120,8 +120,8 @@ def assemble(
         labelled,
         simulated=simulated,
         to_score=to_score.reset_index(drop=True),
-        counts=found.counts | {"customers_without_purchases": int((labelled["n_orders"] == 0).sum())},
-        notes=tuple(found.notes),
+        counts=aggregated.counts | {"customers_without_purchases": int((labelled["n_orders"] == 0).sum())},
+        notes=tuple(aggregated.notes),
     )
 
 

@@ -1,13 +1,13 @@
-"""What a discount does, from a panel in which one group gets it from some month on, and one region from another.
+"""What a discount does, from a panel: one group gets it from some month on, one region from another month on.
 
 Customers differ from month to month (repeated cross-sections). The difference in differences compares the change of
 the treated with the change of the others,
 
     (E[y | treated, after] − E[y | treated, before]) − (E[y | others, after] − E[y | others, before]),
 
-which is the effect on the treated if without the discount both had changed alike (parallel trends) and nobody's
-discount was foreseen. The others must be controls: customers of whom it is not known whether they are treated, and
-customers who are treated otherwise, are not. Estimates with and without them stand side by side, labelled.
+which is the effect on the treated if both would have changed alike without the discount (parallel trends) and nobody
+expected the discount. The others must be controls. Customers whose treatment is unknown, and customers who are treated
+otherwise, are no controls. Estimates with and without them stand side by side, labelled.
 
 Who is treated from when: ``did_design``. Effects by month: ``event_study``; by cohort: ``group_time``; without parallel
 trends: ``parallel_trends``.
@@ -62,7 +62,7 @@ def compare_estimators(
     """The effect of having a discount, by every comparison, the contaminated ones labelled.
 
     before_after: the treated alone.  cross_section: treated less all others, after the discount began.  did: 2×2 of all
-    rows, everybody who is not treated a control.  did_known: without customers of whom group or region is missing.
+    rows, everybody who is not treated a control.  did_known: without customers whose group or region is missing.
     did_clean: without the otherwise treated too (of the group: the treated region's customers once it is treated; of
     the region: the treated group's customers).  did_clean_within (group alone): the same with effects of each region in
     each month, so that customers are compared with others of their region and month.
@@ -74,9 +74,9 @@ def compare_estimators(
     ``clusters`` − 1 degrees). They are few, and with a single treated region such an error means nothing and is left
     out (NaN). An estimate without variance has the error 0.
 
-    outcomes, only: which outcomes and estimators; all if not said.
+    outcomes, only: which outcomes and estimators; None for all estimators.
     """
-    found = []
+    estimates = []
     for name in panel.analyses:
         every = panel.rows.assign(both=panel.rows[f"in_{name}"] * panel.rows[f"{name}_on"])
         clean = panel.clean[name].assign(both=panel.clean[name][f"in_{name}"] * panel.clean[name][f"{name}_on"])
@@ -100,8 +100,8 @@ def compare_estimators(
                     "why": estimator.why,
                     "outcome": outcome,
                 }
-                found.append(head | numbers)
-    return pd.DataFrame(found)
+                estimates.append(head | numbers)
+    return pd.DataFrame(estimates)
 
 
 def _estimate(estimator: Estimator, outcome: str, rows: pd.DataFrame, *, clustered: bool) -> dict[str, float]:
@@ -120,31 +120,31 @@ def _estimate(estimator: Estimator, outcome: str, rows: pd.DataFrame, *, cluster
     numbers["classical_error"] = coefficient(with_errors(fit, "iid"), term)["error"]
     spread = {"clustered_error": np.nan, "clustered_ci_low": np.nan, "clustered_ci_high": np.nan}
     if clustered and numbers["clusters"] > 1:
-        found = coefficient(with_errors(fit, {"CRV1": "place"}), term, "clustered_")
-        spread = {key: found[key] for key in spread}
+        clustered_numbers = coefficient(with_errors(fit, {"CRV1": "place"}), term, "clustered_")
+        spread = {key: clustered_numbers[key] for key in spread}
     return numbers | spread
 
 
 def composition(panel: Panel, columns: Sequence[str]) -> pd.DataFrame:
     """Did the customers themselves change? The clean difference in differences of columns that no discount can change.
 
-    ``treated, column, estimate, error, p_value, p_value_holm``: with repeated cross-sections a change of who is there
-    would pass for an effect. Errors HC1; Holm (1979) over all rows.
+    ``treated, column, estimate, error, p_value, p_value_holm``: with repeated cross-sections a change of the customers
+    would look like an effect. Errors HC1; Holm (1979) over all rows.
 
     columns: numeric columns of the panel, such as age and tenure.
     """
-    found = []
+    differences = []
     for name in panel.analyses:
         rows = panel.clean[name].assign(both=panel.clean[name][f"in_{name}"] * panel.clean[name][f"{name}_on"])
         for column in columns:
-            known = rows[rows[column].notna()].reset_index(drop=True)
-            known = known.assign(value=known[column].astype(np.float64))
-            fit = regress(f"value ~ both + in_{name} + {name}_on", known)
+            complete = rows[rows[column].notna()].reset_index(drop=True)
+            complete = complete.assign(value=complete[column].astype(np.float64))
+            fit = regress(f"value ~ both + in_{name} + {name}_on", complete)
             numbers = coefficient(fit, "both")
-            found.append(
+            differences.append(
                 {"treated": name, "column": column} | {k: numbers[k] for k in ("estimate", "error", "p_value")}
             )
-    frame = pd.DataFrame(found, columns=["treated", "column", "estimate", "error", "p_value"])
+    frame = pd.DataFrame(differences, columns=["treated", "column", "estimate", "error", "p_value"])
     return frame.assign(p_value_holm=holm(frame["p_value"].to_numpy(dtype=np.float64)))
 
 
@@ -153,7 +153,7 @@ def means_by_month(panel: Panel) -> pd.DataFrame:
 
     side: ``treated``, ``controls`` (clean ones), and for the group ``unknown``, who are no controls.
     """
-    found = []
+    means = []
     for name in panel.analyses:
         rows = panel.clean[name]
         sides = {"treated": rows[rows[f"in_{name}"] == 1], "controls": rows[rows[f"in_{name}"] == 0]}
@@ -163,6 +163,6 @@ def means_by_month(panel: Panel) -> pd.DataFrame:
             for outcome in OUTCOMES:
                 table = part.groupby("month")[outcome].agg(["mean", "sem", "size"]).reset_index()
                 table = table.rename(columns={"sem": "error", "size": "customers"}).fillna({"error": 0.0})
-                found.append(table.assign(treated=name, side=side, outcome=outcome))
+                means.append(table.assign(treated=name, side=side, outcome=outcome))
     columns = ["treated", "side", "month", "outcome", "mean", "error", "customers"]
-    return pd.concat(found, ignore_index=True)[columns]
+    return pd.concat(means, ignore_index=True)[columns]

@@ -19,9 +19,9 @@ from promotions.discount.tables import in_order_of_content
 OUTCOMES = ("profit", "sales", "discount")
 GROUP, REGION = "group", "region"
 SEARCH = "search"
-# A change of the discount is one if it stands so many standard errors above 0; months and levels are many.
+# A change of the discount counts if it is so many standard errors above 0; many months and levels are tried.
 CERTAIN = 6.0
-# A second level whose discount changed by this share of the largest change, or more, makes the search ambiguous.
+# The search is ambiguous if a second level changed by at least this share of the largest change.
 RIVAL = 0.5
 KEY = "discount.did"
 
@@ -46,7 +46,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Panel:
-    """Rows of a panel, sorted by content so that the order of the file changes no sum, with what the design says.
+    """Rows of a panel, sorted by content so that the order of the file changes no sum, with the design's columns.
 
     rows: the panel's columns, and ``t`` (0 … T − 1, place of the month), ``place`` (the region, 0 … R − 1),
     ``cell`` (region × month), 0/1 columns ``in_group``, ``in_region``, ``group_on``, ``region_on`` (month reached), and
@@ -78,16 +78,16 @@ class Panel:
 
     @cached_property
     def clean(self) -> dict[str, pd.DataFrame]:
-        """The rows of which each analysis may make use.
+        """The rows that each analysis may use.
 
         group: known customers, without those of the region once it is treated.  region: known customers of other
-        groups, who have no discount but by their region.
+        groups, who have a discount only by their region.
         """
-        known = self.rows[self.rows["known"]]
-        found = {GROUP: known[~known["otherwise"]].reset_index(drop=True)}
+        labelled = self.rows[self.rows["known"]]
+        by_analysis = {GROUP: labelled[~labelled["otherwise"]].reset_index(drop=True)}
         if self.design.region is not None:
-            found[REGION] = known[known["in_group"] == 0].reset_index(drop=True)
-        return found
+            by_analysis[REGION] = labelled[labelled["in_group"] == 0].reset_index(drop=True)
+        return by_analysis
 
 
 def find_design(panel: pd.DataFrame, group: Mapping[str, Any], region: Mapping[str, Any]) -> Design:
@@ -96,7 +96,7 @@ def find_design(panel: pd.DataFrame, group: Mapping[str, Any], region: Mapping[s
     group, region: ``{column, level, month}``. ``search`` for level or month takes the largest change of the discount:
     for each level and month, the change of its mean discount less that of the others, D; the pair with the largest
     D²·ñ, ñ = 1/Σ(1/n) over the four cells, is the one whose step explains most of the discount's variation (least
-    squares for a step at an unknown time). The region is looked for among customers of other groups. The level of the
+    squares for a step at an unknown time). The region is searched among customers of other groups. The level of the
     region is None if no region is treated apart.
 
     panel: sales, discount, profit, month and the two columns.  Raises InputError: an unknown column or level, a month
@@ -126,12 +126,12 @@ def _require_panel(panel: pd.DataFrame, stated: Mapping[str, Mapping[str, Any]])
             "the panel has no rows; name its file in discount.files.panel to have before and after compared"
         )
     if "month" not in panel:
-        raise InputError("the panel has no column 'month'; before and after cannot be told apart without it")
+        raise InputError("the panel has no column 'month'; without it, before and after cannot be distinguished")
     for name, section in stated.items():
         column = section["column"]
         if column not in panel or column in (*OUTCOMES, "month", "row"):
-            usable = [str(other) for other in panel if other not in (*OUTCOMES, "month", "row")]
-            raise InputError(f"{KEY}.{name}.column: {column!r} is no column to choose; there are {', '.join(usable)}")
+            usable = [str(candidate) for candidate in panel if candidate not in (*OUTCOMES, "month", "row")]
+            raise InputError(f"{KEY}.{name}.column: {column!r} cannot be chosen; expected one of {', '.join(usable)}")
     if panel["month"].isna().any():
         raise InputError(
             f"the panel's month is missing in {int(panel['month'].isna().sum()):,} rows; fill it or drop them"
@@ -149,7 +149,7 @@ def _treated(
 ) -> Treated:
     """The level and month that are stated; ``search``: of the largest change of the discount."""
     column, level, month = str(stated["column"]), stated["level"], stated["month"]
-    known = labels.notna().to_numpy(dtype=bool)
+    labelled = labels.notna().to_numpy(dtype=bool)
     levels = sorted(labels.dropna().unique())
     if len(levels) < 2:
         raise InputError(
@@ -162,20 +162,22 @@ def _treated(
         _require_month(month, months, name)
     if level != SEARCH and month != SEARCH:
         return Treated(column, str(level), float(month))
-    changes = _changes(labels[known], months[known], dose[known])
+    changes = _changes(labels[labelled], months[labelled], dose[labelled])
     if month != SEARCH:
         changes = changes[changes["month"] == float(month)]
-    mine = changes if level == SEARCH else changes[changes["level"] == str(level)]
-    best = mine.sort_values(["explained", "level", "month"], ascending=[False, True, True]).iloc[0]
+    candidates = changes if level == SEARCH else changes[changes["level"] == str(level)]
+    best = candidates.sort_values(["explained", "level", "month"], ascending=[False, True, True]).iloc[0]
     if best["change"] <= 0 or best["statistic"] < CERTAIN:
         at = "" if level == SEARCH else f" of {column} {level}"
         raise InputError(
             f"{KEY}.{name}: no change of the discount{at} stands out (largest: {best['change']:.3g} for {column} "
-            f"{best['level']} from month {best['month']:g}); state level and month, before which the panel needs others"
+            f"{best['level']} from month {best['month']:g}); state level and month; the panel needs months before it"
         )
     if level == SEARCH:
-        rest = known & (labels != best["level"]).fillna(False).to_numpy(dtype=bool)
-        others = _changes(labels[rest], months[rest], dose[rest]) if len(levels) > 2 else changes.iloc[:0]
+        remaining = labelled & (labels != best["level"]).fillna(False).to_numpy(dtype=bool)
+        others = (
+            _changes(labels[remaining], months[remaining], dose[remaining]) if len(levels) > 2 else changes.iloc[:0]
+        )
         rivals = others[(others["change"] >= RIVAL * best["change"]) & (others["statistic"] >= CERTAIN)]
         if len(rivals):
             rival = rivals.sort_values(["change", "level", "month"], ascending=[False, True, True]).iloc[0]
@@ -200,7 +202,7 @@ def _require_month(month: object, months: NDArray[np.float64], name: str) -> Non
 
 
 def _changes(labels: "pd.Series[Any]", months: NDArray[np.float64], dose: NDArray[np.float64]) -> pd.DataFrame:
-    """For each level and month: by how much more than the others' its mean discount changed from that month on.
+    """For each level and month: how much more its mean discount changed from that month on than the others'.
 
     ``level, month, change, explained, statistic``: D, D²·ñ, and D over its error from the variation of the discount
     among customers of one level and month.
@@ -245,7 +247,7 @@ def _changes(labels: "pd.Series[Any]", months: NDArray[np.float64], dose: NDArra
 
 
 def make_panel(panel: pd.DataFrame, design: Design) -> Panel:
-    """The panel with the columns that the design says.  panel: as for ``find_design``, profit at the margin in use."""
+    """The panel with the design's columns.  panel: as for ``find_design``, profit at the margin in use."""
     group, region = design.group, design.region
     rows = in_order_of_content(panel)
     months = np.unique(rows["month"].to_numpy(dtype=np.float64))
@@ -269,10 +271,10 @@ def make_panel(panel: pd.DataFrame, design: Design) -> Panel:
         known=(labels.notna() & regions.notna()).to_numpy(dtype=bool),
         otherwise=in_region & region_on,
     )
-    found = Panel(rows, design, months, tuple(str(name) for name in names))
-    for name in found.analyses:
-        _require_cells(found, name)
-    return found
+    prepared = Panel(rows, design, months, tuple(str(name) for name in names))
+    for name in prepared.analyses:
+        _require_cells(prepared, name)
+    return prepared
 
 
 def _require_cells(panel: Panel, name: str) -> None:

@@ -16,7 +16,7 @@ from promotions.discount.did.regression import NEGLIGIBLE, errors_of_small_cells
 
 # Draws behind a joint interval: its critical value then varies by less than 1 %.
 DRAWS = 20_000
-# Customers of either side in a month that is studied: below, an interval says nothing.
+# Least customers of either side in a studied month: with fewer, an interval says nothing.
 LEAST = 5
 
 
@@ -26,10 +26,11 @@ class EventStudy:
 
     frame: ``month, event_time, estimate, error, ci_low, ci_high, joint_ci_low, joint_ci_high, reference``; event time
     is counted in the panel's months, 0 the first with the discount.  critical_value: of max |z| over all event times.
-    covariance: (k, k) of the estimates but the reference, in the order of the frame.  pre_trend: Wald statistic that
-    all effects before are 0, with its p-value (by F, with the fewest degrees of freedom of any of these effects) and
-    the number of months.  pre_trend_clustered_p_value: with regions as clusters, by F with as many denominator degrees
-    as regions less one; NaN for the region's own study.  left_out: months with fewer than ``LEAST`` on either side.
+    covariance: (k, k) of the estimates without the reference, in the order of the frame.  pre_trend: Wald statistic
+    that all effects before are 0, with its p-value (by F, with the fewest degrees of freedom of any of these effects)
+    and the number of months.  pre_trend_clustered_p_value: with regions as clusters, by F with as many denominator
+    degrees as regions less one; NaN for the region's own study.  left_out: months with fewer than ``LEAST`` on either
+    side.
     """
 
     frame: pd.DataFrame
@@ -75,7 +76,7 @@ def event_study(panel: Panel, name: str, outcome: str, rng: np.random.Generator)
     places = np.array([int(term.removeprefix("t::").split(":")[0]) for term in names])
     index = [list(fit._coefnames).index(term) for term in names]
     estimate = np.asarray(fit._beta_hat[index])
-    # What rounding leaves of an effect of 0.
+    # Rounding leaves a little of an effect of 0.
     estimate = np.where(np.abs(estimate) > NEGLIGIBLE * np.abs(estimate).max(initial=0), estimate, 0.0)
     covariance, freedom = _errors(rows, member, places, reference, fit.resid(), within=name == GROUP)
     deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
@@ -91,8 +92,8 @@ def event_study(panel: Panel, name: str, outcome: str, rng: np.random.Generator)
         alone = np.asarray(stats.t.ppf(0.975, freedom))
         jointly = np.asarray(stats.t.ppf(stats.norm.cdf(critical), freedom))
         if before.any():
-            known = np.ix_(before, before)
-            wald = float(estimate[before] @ np.linalg.solve(covariance[known], estimate[before]))
+            block = np.ix_(before, before)
+            wald = float(estimate[before] @ np.linalg.solve(covariance[block], estimate[before]))
             p_value = float(stats.f.sf(wald / before.sum(), before.sum(), freedom[before].min()))
             regions = rows["place"].nunique()
             if name == GROUP and regions > before.sum():

@@ -30,8 +30,8 @@ def group_time(panel: Panel, outcome: str) -> GroupTime:
     """Effects where the timing differs: the group from its month, the region's other customers from theirs.
 
     ATT(g, t) = (E[y | cohort g, t] − E[y | cohort g, g − 1]) − the same of customers who are never treated. Customers
-    of the group in the treated region are left out in all months: what they got is neither discount alone, and to leave
-    them out from some month on would change whom the group's mean is of (regions differ), which counts as an effect.
+    of the group in the treated region are left out in all months: they got both discounts. Leaving them out from
+    some month on only would change the group's customers (regions differ), and that change would count as an effect.
     Source: Callaway & Sant'Anna (2021), for repeated cross-sections, by diff_diff. Errors suppose independent
     customers. Trends of regions are not taken out: compare ``event_study``.
     """
@@ -81,7 +81,7 @@ def group_time(panel: Panel, outcome: str) -> GroupTime:
 
 
 def _finite(estimate: float, error: float, interval: tuple[float, float]) -> dict[str, float]:
-    """An estimate and its interval, which for one without variance is the estimate itself."""
+    """An estimate and its interval; without variance the interval is the estimate itself."""
     estimate = float(estimate)
     if not error > NEGLIGIBLE * abs(estimate):
         return {"estimate": estimate, "error": 0.0, "ci_low": estimate, "ci_high": estimate}

@@ -13,7 +13,7 @@ import pandas as pd
 from promotions.base.rounding import alike
 from promotions.discount.did.event_study import EventStudy
 
-# The search for the shortest interval ends where it is flat: its ends are exact to so many digits of the longer one.
+# The search for the shortest interval stops where the length is flat; its ends are exact to so many digits.
 DIGITS = 5
 
 
@@ -36,7 +36,7 @@ def sensitivity(study: EventStudy, curvatures: Sequence[float]) -> Sensitivity |
     """Rambachan & Roth's (2023) smoothness restriction: fixed-length intervals of the effect, by diff_diff.
 
     The difference of trends between treated and controls may be any δ with |(δ_{t+1} − δ_t) − (δ_t − δ_{t−1})| ≤ M;
-    with M = 0 it is a straight line, which the months before then pin down. Two targets: ``first``, the first month,
+    with M = 0 it is a straight line, which the months before then determine. Two targets: ``first``, the first month,
     and ``early``, the mean of as many months as there are before: looking further ahead than back asks too much of a
     line. (The other restriction of the paper, relative magnitudes, is left out: the package's interval for it ignores
     that the differences before are estimated.) Only for the group: with a single treated region the errors ignore
@@ -54,14 +54,14 @@ def sensitivity(study: EventStudy, curvatures: Sequence[float]) -> Sensitivity |
     early = min(study.pre_months + 1, after)
     # Later months restrict nothing that comes before them, and cost time.
     surface = _surface(study, early)
-    found = []
+    intervals = []
     for target, months in (("first", 1), ("early", early)):
         weights = np.append(np.full(months, 1 / months), np.zeros(early - months))
         honest = HonestDiD(method="smoothness", l_vec=weights)
         for curvature in curvatures:
             bounds = honest.fit(surface, M=float(curvature))
             low, high = alike([bounds.ci_lb, bounds.ci_ub], DIGITS)
-            found.append(
+            intervals.append(
                 {
                     "target": target,
                     "months": months,
@@ -73,7 +73,7 @@ def sensitivity(study: EventStudy, curvatures: Sequence[float]) -> Sensitivity |
             )
     breakdown = _breakdown(honest, surface, float(study.frame["error"].max()))
     power = compute_pretrends_power(surface, violation_type="linear", pretest_form="wald")
-    return Sensitivity(pd.DataFrame(found), breakdown, float(power.mdv))
+    return Sensitivity(pd.DataFrame(intervals), breakdown, float(power.mdv))
 
 
 def _breakdown(honest: Any, surface: Any, scale: float) -> float:

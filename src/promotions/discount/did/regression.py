@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-# A standard error below this share of the estimates is what rounding leaves of 0 (a discount that does not vary).
+# A standard error below this share of the estimates is 0 up to rounding (a discount that does not vary).
 NEGLIGIBLE = 1e-8
 
 
@@ -32,7 +32,7 @@ def with_errors(fit: Any, kind: str | dict[str, str]) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without warnings: an estimate without variance has no error, which is dealt with here."""
+    """Without warnings: an estimate without variance has no error, and this module handles that case."""
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore")
         yield
@@ -46,7 +46,7 @@ def errors_of_small_cells(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """HC2 covariance of some coefficients of least squares, and the degrees of freedom of each one's t.
 
-    Where an estimate hangs on a handful of customers, HC1 is too small and the normal law too narrow. With leverages
+    Where an estimate depends on a handful of customers, HC1 is too small and the normal law too narrow. With leverages
     h_i and a_i = x_i'(X'X)⁻¹e/√(1 − h_i), the variance is Σ a_i²û_i², which is unbiased if errors have one variance,
     and it is worth ν = (Σ a_i²(1 − h_i))² / Σ_ij a_i²a_j²(I − H)_ij² degrees of freedom: Satterthwaite's, of Bell &
     McCaffrey (2002), as Imbens & Kolesár (2016) recommend. Rows with the same regressors come as one cell, so that the
@@ -58,9 +58,9 @@ def errors_of_small_cells(
     bread = np.linalg.pinv(regressors.T @ (counts[:, None] * regressors), hermitian=True)
     hat = regressors @ bread @ regressors.T
     free = 1 - np.diag(hat)
-    # A row that its own effect explains tells nothing of any other.
-    told = free > NEGLIGIBLE
-    share = np.divide(1.0, free, out=np.zeros_like(free), where=told)
+    # A row that its own effect explains says nothing about any other row.
+    informative = free > NEGLIGIBLE
+    share = np.divide(1.0, free, out=np.zeros_like(free), where=informative)
     pull = regressors @ bread[:, terms]
     covariance = pull.T @ ((squares * share)[:, None] * pull)
     weight = pull**2 * share[:, None]

@@ -2,7 +2,7 @@
 
 One treated region among few has no useful standard error: whatever else happened there at that time is part of the
 estimate. Here the comparison is the convex combination of other regions that is closest to it in the months before, and
-its luck is judged by doing the same to every other region.
+chance is judged by doing the same to every other region.
 
 Sources: Abadie, Diamond & Hainmueller (2010; 2015) for the synthetic control and its placebos in space and time;
 Arkhangelsky, Athey, Hirshberg, Imbens & Wager (2021) for the synthetic difference in differences. Both by diff_diff.
@@ -25,7 +25,7 @@ UNTREATED, STANDARDISED = "untreated", "standardised"
 CUSTOMERS = (UNTREATED, STANDARDISED)
 # With fewer, the treated region and the other are each other's mixture and no rank says anything.
 LEAST_DONORS = 2
-# Two ratios this near each other are equal but for rounding.
+# Two ratios this near each other are equal up to rounding.
 TIE = 1e-9
 # Permutations behind the error of the synthetic difference in differences.
 PERMUTATIONS = 500
@@ -48,19 +48,19 @@ class RegionTable:
 
 
 def region_table(panel: Panel, outcome: str, customers: str, least: int) -> RegionTable:
-    """Mean outcome of every region in every month, of customers whom the other discount does not touch.
+    """Mean outcome of every region in every month, of customers without the other discount.
 
     ``untreated``: customers who are known not to be of the treated group.  ``standardised``: everybody whose group is
     known, the means of group and others weighted with the same shares in every region and month, so that no difference
-    between regions comes of their composition; the group's own discount then is the same shock to all regions, if its
-    effect is. The first asks for less, the second has twice as many customers.
+    between regions comes from their composition; the group's own discount then is the same shock to all regions, if its
+    effect is. The first assumes less, the second has twice as many customers.
 
     Regions with fewer than ``least`` customers (of the group and of the others each, if standardised) in any month are
     left out.  Raises InputError if the treated region is one of them, or fewer than two others remain.
     """
     treated = panel.design.region
     if treated is None:
-        raise InputError(f"{KEY}.region.level: no region is treated, so there is none to compare with others")
+        raise InputError(f"{KEY}.region.level: no region is treated, so no region can be compared with others")
     if customers not in CUSTOMERS:
         raise InputError(f"customers: {customers!r} is unknown; it is one of {', '.join(CUSTOMERS)}")
     rows = panel.rows[panel.rows["known"]]
@@ -78,13 +78,13 @@ def region_table(panel: Panel, outcome: str, customers: str, least: int) -> Regi
     smallest = counts.min(axis=0)
     short = (smallest < least).sum(axis=1)
     names = np.asarray(panel.regions, dtype=object)
-    mine = int(np.flatnonzero(names == treated.level)[0])
-    if short[mine]:
-        month = int(np.argmin(smallest[mine]))
+    treated_place = int(np.flatnonzero(names == treated.level)[0])
+    if short[treated_place]:
+        month = int(np.argmin(smallest[treated_place]))
         raise InputError(
-            f"{KEY}.{REGION}: {treated.level} has only {smallest[mine, month]:.0f} customers in month "
-            f"{panel.months[month]:g} ({short[mine]} months with fewer than {KEY}.least_customers {least}); "
-            "lower it, leave these months out of the panel, or do without a mixture (null)"
+            f"{KEY}.{REGION}: {treated.level} has only {smallest[treated_place, month]:.0f} customers in month "
+            f"{panel.months[month]:g} ({short[treated_place]} months with fewer than {KEY}.least_customers {least}); "
+            "lower it, leave these months out of the panel, or set it to null (no mixture)"
         )
     kept = short == 0
     if kept.sum() - 1 < LEAST_DONORS:
@@ -111,9 +111,9 @@ class Synthetic:
     the treated region first, then every other region as if it had been treated.  pre_rmspe, post_rmspe: root mean
     squared gap before and after; rmspe_ratio: their ratio.  p_value: the share of regions, the treated one included,
     whose ratio is at least as large (two-sided; at least 1/regions).  by_horizon: ``months, effect, p_value`` as if the
-    panel had ended so many months after; the smallest of these p-values is none.  leave_one_out: least and largest
-    effect without one of the regions in the mixture.  backdated: the mean gap before the discount of a mixture that was
-    made of the first half of the months before (should be near 0).
+    panel had ended so many months after; the smallest of these p-values is not a p-value.  leave_one_out: least and
+    largest effect without one of the regions in the mixture.  backdated: the mean gap before the discount of a mixture
+    that was made of the first half of the months before (should be near 0).
     """
 
     region: str
@@ -150,7 +150,7 @@ def synthetic_control(table: RegionTable) -> Synthetic:
         ranked = fit.in_space_placebo()
         alone = fit.leave_one_out()
         earlier = fit.in_time_placebo([(table.start + 1) // 2]) if table.start >= 3 else None
-    mine = ranked[ranked["is_treated"]].iloc[0]
+    treated_row = ranked[ranked["is_treated"]].iloc[0]
     others = [str(name) for name in table.means.index if name != table.region]
     paths = [_path(table, table.region, fit), *(_path(table, name, _fit(table, name)) for name in others)]
     weights = pd.DataFrame(fit.donor_weights.items(), columns=["region", "weight"])
@@ -162,7 +162,7 @@ def synthetic_control(table: RegionTable) -> Synthetic:
         weights.sort_values(["weight", "region"], ascending=[False, True], ignore_index=True),
         pd.concat(paths, ignore_index=True),
         float(fit.pre_rmspe),
-        float(np.sqrt(mine["post_mspe"])),
+        float(np.sqrt(treated_row["post_mspe"])),
         float(fit.rmspe_ratio),
         float(fit.placebo_p_value),
         len(table.means),
@@ -174,7 +174,7 @@ def synthetic_control(table: RegionTable) -> Synthetic:
 
 
 def _by_horizon(table: RegionTable, paths: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Effect and rank after 1, 2, … months. The mixtures are made of the months before, so they stay as they are."""
+    """Effect and rank after 1, 2, … months. The mixtures come from the months before, so they do not change."""
     gaps = np.stack([path["gap"].to_numpy() for path in paths])
     before, after = np.split(gaps, [table.start], axis=1)
     months = np.arange(1, after.shape[1] + 1)
@@ -232,9 +232,9 @@ def synthetic_did(table: RegionTable, rng: np.random.Generator) -> dict[str, flo
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = SyntheticDiD(variance_method="placebo", n_bootstrap=PERMUTATIONS, seed=int(rng.integers(2**31)))
-        found = model.fit(rows, "y", "treated", "region", "t", post_periods=after)
-    low, high = found.conf_int
-    numbers = {"estimate": found.att, "error": found.se, "ci_low": low, "ci_high": high, "p_value": found.p_value}
+        fit = model.fit(rows, "y", "treated", "region", "t", post_periods=after)
+    low, high = fit.conf_int
+    numbers = {"estimate": fit.att, "error": fit.se, "ci_low": low, "ci_high": high, "p_value": fit.p_value}
     return {key: float(value) for key, value in numbers.items()}
 
 
@@ -250,54 +250,54 @@ class RegionStudy:
 def study_region(panel: Panel, least: int | None, rng: np.random.Generator) -> dict[tuple[str, str], RegionStudy]:
     """The treated region against its mixture, by customers (``untreated``, ``standardised``) and outcome.
 
-    Arguments as of ``region_table``. Empty if no region is treated, or ``least`` is None.
+    Arguments as for ``region_table``. Empty if no region is treated, or ``least`` is None.
     """
     if panel.design.region is None or least is None:
         return {}
-    found = {}
+    studies = {}
     for customers in CUSTOMERS:
         doses = region_table(panel, "discount", customers, least)
         for outcome in ("profit", "sales"):
             table = region_table(panel, outcome, customers, least)
             mixture = synthetic_control(table)
-            found[customers, outcome] = RegionStudy(mixture, synthetic_did(table, rng), _dose(doses, mixture))
-    return found
+            studies[customers, outcome] = RegionStudy(mixture, synthetic_did(table, rng), _dose(doses, mixture))
+    return studies
 
 
-def _dose(doses: RegionTable, found: Synthetic) -> float:
-    mixed = found.weights["weight"].to_numpy() @ doses.means.loc[found.weights["region"]].to_numpy()
-    return float((doses.means.loc[found.region].to_numpy() - mixed)[doses.start :].mean())
+def _dose(doses: RegionTable, mixture: Synthetic) -> float:
+    mixed = mixture.weights["weight"].to_numpy() @ doses.means.loc[mixture.weights["region"]].to_numpy()
+    return float((doses.means.loc[mixture.region].to_numpy() - mixed)[doses.start :].mean())
 
 
-def summary(found: Mapping[tuple[str, str], RegionStudy]) -> dict[str, Any]:
+def summary(studies: Mapping[tuple[str, str], RegionStudy]) -> dict[str, Any]:
     """What goes into the metrics: customers → outcome → numbers."""
     table: dict[str, Any] = {}
-    for (customers, outcome), study in found.items():
+    for (customers, outcome), study in studies.items():
         table.setdefault(customers, {})[outcome] = _numbers(study)
     return table
 
 
 def _numbers(study: RegionStudy) -> dict[str, Any]:
-    found = study.mixture
+    mixture = study.mixture
     numbers = {
-        "effect": found.effect,
-        "effect_per_dollar": found.effect / study.dose if study.dose else np.nan,
+        "effect": mixture.effect,
+        "effect_per_dollar": mixture.effect / study.dose if study.dose else np.nan,
         "discount": study.dose,
-        "first_month": float(found.by_horizon["effect"].iloc[0]),
-        "pre_rmspe": found.pre_rmspe,
-        "post_rmspe": found.post_rmspe,
-        "rmspe_ratio": found.rmspe_ratio,
-        "effect_p_value": found.p_value,
-        "least_possible_p_value": 1 / found.regions,
-        "leave_one_out_low": found.leave_one_out[0],
-        "leave_one_out_high": found.leave_one_out[1],
-        "backdated": found.backdated,
+        "first_month": float(mixture.by_horizon["effect"].iloc[0]),
+        "pre_rmspe": mixture.pre_rmspe,
+        "post_rmspe": mixture.post_rmspe,
+        "rmspe_ratio": mixture.rmspe_ratio,
+        "effect_p_value": mixture.p_value,
+        "least_possible_p_value": 1 / mixture.regions,
+        "leave_one_out_low": mixture.leave_one_out[0],
+        "leave_one_out_high": mixture.leave_one_out[1],
+        "backdated": mixture.backdated,
     }
     return {
         **_known(numbers),
-        "regions": found.regions,
-        "regions_left_out": found.left_out,
-        "weights": {str(row["region"]): float(row["weight"]) for _, row in found.weights.iterrows()},
+        "regions": mixture.regions,
+        "regions_left_out": mixture.left_out,
+        "weights": {str(row["region"]): float(row["weight"]) for _, row in mixture.weights.iterrows()},
         **named("synthetic_did", _known(study.did)),
     }
 
@@ -306,11 +306,11 @@ def _known(numbers: dict[str, float]) -> dict[str, float]:
     return {key: value for key, value in numbers.items() if np.isfinite(value)}
 
 
-def paths_table(found: Mapping[tuple[str, str], RegionStudy]) -> pd.DataFrame:
+def paths_table(studies: Mapping[tuple[str, str], RegionStudy]) -> pd.DataFrame:
     """``customers, outcome, region, month, actual, synthetic, gap``: the treated region and every placebo."""
     parts = [
         study.mixture.paths.assign(customers=customers, outcome=outcome)
-        for (customers, outcome), study in found.items()
+        for (customers, outcome), study in studies.items()
     ]
     columns = ["customers", "outcome", "region", "month", "actual", "synthetic", "gap"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

@@ -12,7 +12,7 @@ from promotions.discount.did.group_time import GroupTime
 from promotions.discount.did.parallel_trends import Sensitivity
 from promotions.inference.estimates import all_named, named
 
-# How the truths of a simulated panel are called.
+# Names of the truths of a simulated panel.
 TRUTHS = ("did_effect", "region_effect")
 
 
@@ -23,23 +23,23 @@ def summary(
     studies: Mapping[tuple[str, str], EventStudy],
     honest: Sensitivity | None,
     cohorts: Mapping[str, GroupTime],
-    known: Mapping[str, Any] | None = None,
+    simulated_truth: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What goes into the metrics: nested numbers, strings and booleans.  known: the truth of a simulation."""
+    """What goes into the metrics: nested numbers, strings and booleans.  simulated_truth: None for real data."""
     design: dict[str, Any] = {"customers": len(panel.rows), "months": len(panel.months), "regions": len(panel.regions)}
     design["customers_of_unknown_group_or_region"] = int((~panel.rows["known"]).sum())
     design["customers_treated_otherwise"] = int((panel.rows["otherwise"] & panel.rows["known"]).sum())
     for name in panel.analyses:
         treated = panel.treated[name]
         design[name] = {"column": treated.column, "level": treated.level, "month": treated.month}
-    found: dict[str, Any] = {"design": design}
-    truth = {key: float(value) for key, value in (known or {}).items() if key.startswith(TRUTHS)}
+    metrics: dict[str, Any] = {"design": design}
+    truth = {key: float(value) for key, value in (simulated_truth or {}).items() if key.startswith(TRUTHS)}
     if truth:
-        found["truth"] = truth
+        metrics["truth"] = truth
     for name in panel.analyses:
-        mine = estimates[estimates["treated"] == name]
+        compared = estimates[estimates["treated"] == name]
         table: dict[str, Any] = {}
-        for estimator, rows in mine.groupby("estimator", sort=False):
+        for estimator, rows in compared.groupby("estimator", sort=False):
             entry: dict[str, Any] = {"contaminated": bool(rows["contaminated"].iloc[0])}
             if entry["contaminated"]:
                 entry["why"] = str(rows["why"].iloc[0])
@@ -50,19 +50,19 @@ def summary(
             for outcome, row in numbers.iterrows():
                 entry |= named(str(outcome), {str(k): float(v) for k, v in row.items() if np.isfinite(v)})
             table[str(estimator)] = entry
-        found[name] = table
-        found[f"{name}_event_study"] = {
+        metrics[name] = table
+        metrics[f"{name}_event_study"] = {
             outcome: _study_numbers(study) for (which, outcome), study in studies.items() if which == name
         }
     if honest is not None:
-        found["group_sensitivity"] = _honest_numbers(honest)
-    found["group_time"] = {
+        metrics["group_sensitivity"] = _honest_numbers(honest)
+    metrics["group_time"] = {
         outcome: all_named(
             {str(row["treated"]): _of(row) for _, row in result.cohorts.iterrows()} | {"overall": result.overall}
         )
         for outcome, result in cohorts.items()
     }
-    found["composition"] = {
+    metrics["composition"] = {
         str(name): {
             str(row["column"]): named(
                 "change", {key: float(row[key]) for key in ("estimate", "error", "p_value", "p_value_holm")}
@@ -71,7 +71,7 @@ def summary(
         }
         for name, rows in changed.groupby("treated", sort=False)
     }
-    return found
+    return metrics
 
 
 def _study_numbers(study: EventStudy) -> dict[str, Any]:
@@ -91,9 +91,12 @@ def _study_numbers(study: EventStudy) -> dict[str, Any]:
     return numbers
 
 
-def _honest_numbers(found: Sensitivity) -> dict[str, Any]:
-    numbers: dict[str, Any] = {"detectable_slope": found.detectable_slope, "breakdown_curvature": found.breakdown}
-    for target, rows in found.frame.groupby("target", sort=False):
+def _honest_numbers(sensitivity: Sensitivity) -> dict[str, Any]:
+    numbers: dict[str, Any] = {
+        "detectable_slope": sensitivity.detectable_slope,
+        "breakdown_curvature": sensitivity.breakdown,
+    }
+    for target, rows in sensitivity.frame.groupby("target", sort=False):
         straight = rows.sort_values("curvature").iloc[0]
         numbers[str(target)] = {
             "months": int(straight["months"]),
@@ -126,10 +129,10 @@ def cohort_table(cohorts: Mapping[str, GroupTime]) -> pd.DataFrame:
     return _first(pd.concat(parts, ignore_index=True), "outcome")
 
 
-def sensitivity_table(found: Sensitivity | None) -> pd.DataFrame:
+def sensitivity_table(sensitivity: Sensitivity | None) -> pd.DataFrame:
     """The frame of a sensitivity analysis; without rows if there is none."""
-    if found is not None:
-        return found.frame
+    if sensitivity is not None:
+        return sensitivity.frame
     return pd.DataFrame(columns=["target", "months", "curvature", "estimate", "ci_low", "ci_high"])
 
 

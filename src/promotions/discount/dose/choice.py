@@ -1,7 +1,7 @@
 """How much discount for whom: the dose that earns most, among those that the log supports and the test can judge.
 
-Every supported dose is looked at, none is interpolated and none extrapolated: where profit is convex in the dose, as it
-is when small discounts are wasted, the point at which its slope is zero is the worst one.
+Every supported dose is compared; none is interpolated or extrapolated. Where small discounts are wasted, profit is
+convex in the dose, and the dose at which its slope is zero is the worst one.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ from promotions.discount.rules import constant
 SECTION = "discount.policy"
 AUTO = "auto"
 BEST, PESSIMISTIC, BUDGET = "best", "pessimistic", "budget"
-# Of a budget: sums of floats are trusted this far.
+# Relative tolerance of a budget: sums of floats are exact to this share.
 ROUNDING = 1e-9
 TIES = "promotions.discount.dose.choice"
-# Share of a dose that has to be supported for a customer before the rest may be left out.
+# A dose may drop its unsupported levels if at least this share of it is supported for the customer.
 ENOUGH = 0.5
 
 
@@ -34,7 +34,8 @@ ENOUGH = 0.5
 class Settings:
     """How doses are decided; see params.yaml.
 
-    least_customers: randomised ones, to judge a dose by.  default: the dose to leave only for a reason, or None.
+    least_customers: randomised ones, to judge a dose by.  default: the dose to give unless another is expected to earn
+    more, or None.
     min_gain: money per customer.  caution: one-sided confidence of the pessimistic rule.  budget: money per customer,
     or None.
     """
@@ -67,9 +68,9 @@ class Settings:
 class Menu:
     """The doses to choose from: levels of the design, or neighbouring levels that are judged together.
 
-    levels (L,), ascending, and share (L,) of the randomised customers that got each.  members (A, L): the levels of
-    each dose; no level belongs to two, and one that cannot be judged to none.  seen (A,): whether the log supports
-    them for any customer.  Doses stand in ascending order.
+    levels (L,), ascending; share (L,) of the randomised customers who got each.  members (A, L): the levels of
+    each dose; a level belongs to one dose at most, and to none if it cannot be judged.  seen (A,): whether the log
+    supports them for any customer.  Doses stand in ascending order.
     """
 
     levels: Floats
@@ -79,7 +80,7 @@ class Menu:
 
     @property
     def labels(self) -> Floats:
-        """The level in the middle of each dose (the weighted lower median), by which it is called; (A,)."""
+        """The level in the middle of each dose (the weighted lower median), which is its name; (A,)."""
         return self.middle(self.members)
 
     def middle(self, given: NDArray[np.bool_]) -> Floats:
@@ -127,7 +128,7 @@ class Menu:
         return [self.name(index) for index in range(len(self.members))]
 
     def to_frame(self) -> pd.DataFrame:
-        """``level, share, dose, seen``, a row a level of the design; of a level on no dose the dose is missing."""
+        """``level, share, dose, seen``, a row a level of the design; the dose is missing for a level on no dose."""
         place = np.argmax(self.members, axis=0)
         belongs = self.members.any(axis=0)
         return pd.DataFrame(
@@ -154,18 +155,18 @@ def make_menu(levels: Floats, customers: NDArray[np.int64], curve: Floats, least
 
     The value of a dose is known from the randomised customers who got it, and from them alone. Levels that fewer than
     ``least`` got are pooled with neighbours: a rule that gives each of them as often as the design did can be judged
-    without any assumption. Of all ways to cut the levels into groups of at least that many the one is taken whose
-    levels differ least in expected profit, Σ_l n_l (p_l − p̄_group)² (Fisher 1958, "On grouping for maximum
-    homogeneity"), p from the log. No discount is never pooled, nor are levels that the log supports for somebody with
-    those that it does not. What is too rare even together is left out.
+    without any assumption. Among all cuts of the levels into groups of at least that many, the chosen one has the
+    levels that differ least in expected profit, Σ_l n_l (p_l − p̄_group)² (Fisher 1958, "On grouping for maximum
+    homogeneity"), p from the log. No discount is never pooled, and levels that the log supports for somebody are
+    never pooled with others. Levels that are too rare even together are left out.
 
     levels (L,), ascending.  customers (L,): randomised ones.  curve (L,): expected profit per customer; NaN where the
     log supports a level for nobody.  Raises InputError if it does for none, or if fewer than two doses are left.
     """
     share = customers / customers.sum()
-    known = np.isfinite(curve)
+    supported = np.isfinite(curve)
     # Runs of levels that may be pooled.
-    kind = np.where(levels == 0, 0, np.where(known, 1, 2))
+    kind = np.where(levels == 0, 0, np.where(supported, 1, 2))
     run = np.cumsum(np.concatenate([[0], np.diff(kind) != 0]))
     groups: list[NDArray[np.intp]] = []
     for number in np.unique(run):
@@ -173,28 +174,28 @@ def make_menu(levels: Floats, customers: NDArray[np.int64], curve: Floats, least
         if kind[block[0]] == 0:
             groups.append(block)
         else:
-            height = curve[block] if known[block[0]] else levels[block]
+            height = curve[block] if supported[block[0]] else levels[block]
             groups += [block[place] for place in _pooled(customers[block], height, least)]
     if len(groups) < 2:
         raise InputError(
             f"discount: fewer than two doses were given to {least:,} or more of the {int(customers.sum()):,} "
             f"randomised customers, even with neighbours pooled; lower {SECTION}.least_customers"
         )
-    if not known.any():
+    if not supported.any():
         raise InputError(
             "discount: the log supports no level of the design for any customer; lower discount.response.support"
         )
     members = np.zeros((len(groups), len(levels)), dtype=bool)
     for place, group in enumerate(groups):
         members[place, group] = True
-    return Menu(levels, share, members, np.array([bool(known[group].all()) for group in groups]))
+    return Menu(levels, share, members, np.array([bool(supported[group].all()) for group in groups]))
 
 
 def expected_curve(curves: Curves, learner: str, margin: float) -> Floats:
     """Expected profit per customer at each level, over all customers; NaN where it is supported for nobody. (L,)."""
-    known = curves.supported.any(axis=0)
-    profit = margin * np.where(known, curves.sales[learner], 0.0).mean(axis=0) - curves.levels
-    return np.where(known, profit, np.nan)
+    supported = curves.supported.any(axis=0)
+    profit = margin * np.where(supported, curves.sales[learner], 0.0).mean(axis=0) - curves.levels
+    return np.where(supported, profit, np.nan)
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class Expected:
     profit: of the levels that the customer would be given; −inf where the log has no such dose.  cost: their mean
     discount.  error: standard error of the profit's difference to that of the customer's lowest supported dose.
     supported: at least half of the dose (by share) is.  dose: the level in the middle of what would be given.
-    default: position of the dose that gains are over, or None for each customer's lowest supported dose.
+    default: position of the dose that gains are measured from, or None for each customer's lowest supported dose.
     """
 
     profit: Floats
@@ -218,7 +219,7 @@ class Expected:
     def reference(self) -> NDArray[np.intp]:
         """The dose that a customer gets without a reason for another, (n,): the default, or the lowest supported one.
 
-        Whoever has no supported dose and no default gets the lowest of all.
+        A customer with neither gets the lowest dose of all.
         """
         if self.default is not None:
             return np.full(len(self.profit), self.default)
@@ -227,16 +228,17 @@ class Expected:
     def with_default(self, default: int) -> "Expected":
         """The same where everybody may have the default dose, supported or not.
 
-        Where it is not, nothing is claimed about it: it counts as earning what the customer's lowest supported dose
-        does, so another dose has to earn more than that one. A default that nothing is known of is then preferred to
-        a lowest dose that nothing speaks for.
+        An unsupported default counts as earning what the customer's lowest supported dose earns, so another dose has to
+        earn more than that one. The default then wins over a lowest supported dose that is no better.
         """
         rows, lowest = np.arange(len(self.profit)), np.argmax(self.supported, axis=1)
-        known = self.supported[:, default]
+        default_supported = self.supported[:, default]
         profit, error, supported = self.profit.copy(), self.error.copy(), self.supported.copy()
         any_supported = self.supported.any(axis=1)
-        profit[:, default] = np.where(known, profit[:, default], np.where(any_supported, profit[rows, lowest], 0.0))
-        error[:, default] = np.where(known, error[:, default], 0.0)
+        profit[:, default] = np.where(
+            default_supported, profit[:, default], np.where(any_supported, profit[rows, lowest], 0.0)
+        )
+        error[:, default] = np.where(default_supported, error[:, default], 0.0)
         supported[:, default] = True
         return Expected(profit, self.cost, error, supported, self.dose, default)
 
@@ -271,13 +273,15 @@ def best_doses(expected: Expected, *, min_gain: float = 0.0, caution: float = 0.
     """The supported dose with the largest lower bound of its gain, as positions in the menu, (n,).
 
     The gain g(d) is over the customer's reference; its bound g(d) − z·(se_d + se_reference), z the normal quantile
-    ``caution`` (.5: the gain itself). Whoever gains less than ``min_gain``, or nothing, gets the reference. Of equals
-    the lower dose.
+    ``caution`` (.5: the gain itself). A customer who gains less than ``min_gain``, or nothing, gets the reference. Of
+    equal doses the lower one is chosen.
     """
     rows, reference = np.arange(len(expected.profit)), expected.reference
-    own = expected.profit[rows, reference][:, None]
+    reference_profit = expected.profit[rows, reference][:, None]
     doubt = ndtri(caution) * (expected.error + expected.error[rows, reference][:, None])
-    gain = np.subtract(expected.profit, own, out=np.full(expected.profit.shape, -np.inf), where=expected.supported)
+    gain = np.subtract(
+        expected.profit, reference_profit, out=np.full(expected.profit.shape, -np.inf), where=expected.supported
+    )
     gain = np.where(expected.supported, gain - doubt, -np.inf)
     gain[rows, reference] = 0.0
     chosen = np.argmax(gain, axis=1)
@@ -289,9 +293,9 @@ def doses_within_budget(expected: Expected, budget: float, ids: NDArray[Any]) ->
     """The doses that together earn most among those that together cost no more than ``budget``, (n,).
 
     With a price λ on money given away each customer gets the supported d that maximises profit(d) − λ·cost(d). Spending
-    falls in λ; the smallest λ that keeps the budget is found by bisection (Everett 1963). Whoever is indifferent at it
-    moves to the dearer dose while money is left, the most profit per dollar first, ties by a hash of the id. What
-    is spent never exceeds the budget, and what is lost to the optimum is less than one customer's gain.
+    falls in λ; the smallest λ that keeps the budget is found by bisection (Everett 1963). Customers who are indifferent
+    at it move to the dearer dose while money is left, the most profit per dollar first, ties by a hash of the id.
+    Spending never exceeds the budget, and the loss to the optimum is less than one customer's gain.
 
     budget: money for all n customers together; profits are net of it already.  ids (n,).
     Raises InputError if even the cheapest supported doses cost more.
@@ -299,13 +303,13 @@ def doses_within_budget(expected: Expected, budget: float, ids: NDArray[Any]) ->
     rows = np.arange(len(expected.profit))
     nothing = ~expected.supported.any(axis=1)
     allowed, profit = expected.supported.copy(), expected.profit.copy()
-    # Whoever has no supported dose gets the lowest of all, whatever that earns.
+    # A customer without a supported dose gets the lowest of all, whatever that earns.
     allowed[nothing, 0], profit[nothing, 0] = True, 0.0
     cost = expected.cost
     profit = np.where(allowed, profit, -np.inf)
 
     def choose(price: float) -> NDArray[np.intp]:
-        # Doses ascend, and so do their costs: of equals the cheapest.
+        # Doses and their costs ascend, so argmax takes the cheapest of equal doses.
         return np.argmax(profit - price * cost, axis=1)
 
     def spent(doses: NDArray[np.intp]) -> float:
@@ -365,10 +369,10 @@ def decide(curves: Curves, menu: Menu, margin: float, settings: Settings, ids: N
 
 
 def champion_of(policies: pd.Index, settings: Settings, best_learner: str) -> str:
-    """The policy to report, named without a look at any randomised outcome.
+    """The policy to report, named before any randomised outcome is read.
 
     The parameter, or with ``auto`` the best doses (the best within the budget, if there is one) of the learner that
-    explains most in customers of the log that were held out. Raises InputError for a policy that there is not.
+    explains most in customers of the log that were held out. Raises InputError for an unknown policy.
     """
     if settings.champion == AUTO:
         return f"{BEST if settings.budget is None else BUDGET}.{best_learner}"

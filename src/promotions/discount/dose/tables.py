@@ -22,7 +22,7 @@ PREDICTED, MEASURED = "predicted", "measured"
 def telling_feature(customers: pd.DataFrame, features: list[str], gain: Floats) -> str:
     """The feature whose groups differ most in their gain: the largest share of its variance between them.
 
-    Of equals the first.
+    The first of equal ones.
     """
     total = float(((gain - gain.mean()) ** 2).sum()) or 1.0
 
@@ -41,10 +41,10 @@ def groups_of(column: "pd.Series[Any]") -> "pd.Series[str]":
         place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(len(edges) - 2, 0))
         names = np.full(len(values), "missing", dtype=object)
         for number in np.unique(place):
-            own = (place == number) & ~np.isnan(values)
-            if own.any():
-                low, high = values[own].min(), values[own].max()
-                names[own] = f"{low:g}" if low == high else f"{low:g}–{high:g}"
+            members = (place == number) & ~np.isnan(values)
+            if members.any():
+                low, high = values[members].min(), values[members].max()
+                names[members] = f"{low:g}" if low == high else f"{low:g}–{high:g}"
         order = sorted(
             set(names), key=lambda name: (name == "missing", values[names == name].min() if name != "missing" else 0)
         )
@@ -78,23 +78,23 @@ def response_curves(
     """
     group = groups_of(customers[feature])
     profit = margin * curves.sales[learner] - curves.levels
-    known = curves.supported.any(axis=0)
+    supported = curves.supported.any(axis=0)
     place = menu.index_of(champion)
     rows = []
     for name in group.cat.categories:
-        own = (group == name).to_numpy()
-        for level in np.flatnonzero(known):
-            mean, share = float(profit[own, level].mean()), float(curves.supported[own, level].mean())
-            rows.append((name, own.sum(), PREDICTED, menu.levels[level], mean, np.nan, np.nan, share, np.nan))
+        in_group = (group == name).to_numpy()
+        for level in np.flatnonzero(supported):
+            mean, share = float(profit[in_group, level].mean()), float(curves.supported[in_group, level].mean())
+            rows.append((name, in_group.sum(), PREDICTED, menu.levels[level], mean, np.nan, np.nan, share, np.nan))
         for index, members in enumerate(menu.members):
-            got = own & members[scores.level]
-            given = float((place[own] == index).mean())
+            got = in_group & members[scores.level]
+            given = float((place[in_group] == index).mean())
             if got.sum() > 1:
                 seen = scores.profit[got]
                 mean, error = float(seen.mean()), float(seen.std(ddof=1) / np.sqrt(got.sum()))
                 middle = float(menu.levels[scores.level[got]].mean())
                 low, high = mean - Z_95 * error, mean + Z_95 * error
-                rows.append((name, own.sum(), MEASURED, middle, mean, low, high, np.nan, given))
+                rows.append((name, in_group.sum(), MEASURED, middle, mean, low, high, np.nan, given))
     columns = ["group", "customers", "kind", "dose", "profit", "ci_low", "ci_high", "supported", "given"]
     return pd.DataFrame(rows, columns=columns).assign(feature=feature)
 
@@ -129,8 +129,8 @@ def leads_over_constants(values: Mapping[str, RuleValue]) -> pd.DataFrame:
 def dose_distribution(menu: Menu, log_dose: Floats, champion: Floats) -> pd.DataFrame:
     """``dose, name, who, share``: of customers, by dose of the menu: the log's, the test's design, the champion's.
 
-    A discount of the log counts to the nearest level, the lower of two as near but never none; what is nearest to a
-    level on no dose counts to none.
+    A discount of the log counts to the nearest level, the lower of two equally near ones, but never to no discount. If
+    that level is on no dose, the discount counts to none.
     """
     middles = (menu.levels[1:] + menu.levels[:-1]) / 2
     nearest = np.searchsorted(middles, log_dose, side="left")

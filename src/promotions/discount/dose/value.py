@@ -1,7 +1,7 @@
 """What rules for the dose earn, on customers whose discount was drawn by lot.
 
 A dose of the menu stands for one level of the design or for several that are judged together, and is then given as the
-design gave them: each of its levels with the share that it had. Its value needs no assumption but the lot.
+design gave them: each of its levels with the share that it had. Its value assumes only the lot.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,23 +84,23 @@ def outcome_at_levels(
     """Expected sales of each randomised customer at every level, (n, L), from models that have not seen it.
 
     Boosted trees of sales on dose and features, fitted to the log and to the other folds of the randomised customers,
-    with a column that tells the two apart. They serve the doubly robust scores alone, which are right whatever they
-    say, and are the sharper the better they are.
+    with a column that marks the table. Only the doubly robust scores use them: these are unbiased whatever the models
+    predict, and more precise with better models.
     """
     frame = pd.concat([log, randomised], ignore_index=True)[["sales", "discount", *features]]
     encoder = fit_encoder(frame, list(features), MAX_LEVELS)
-    # In orders of their own, so that no model depends on a file's.
+    # Sorted by content, so that no model depends on the order of a file.
     log = in_order_of_content(log[["sales", "discount", *features]])
     drawn = in_order_of_content(randomised[["sales", "discount", *features]].assign(row=np.arange(len(randomised))))
-    known, asked = encoder.transform(log), encoder.transform(drawn)
+    log_features, test_features = encoder.transform(log), encoder.transform(drawn)
     seeds = rng.integers(2**31, size=2)
     fold = np.random.default_rng(seeds[0]).permutation(len(drawn)) % folds
 
-    def table(dose: Floats, own: Floats, of_test: bool) -> Floats:
-        return np.column_stack([dose, np.full(len(own), float(of_test)), own])
+    def table(dose: Floats, customer_features: Floats, of_test: bool) -> Floats:
+        return np.column_stack([dose, np.full(len(customer_features), float(of_test)), customer_features])
 
-    log_rows = table(log["discount"].to_numpy(np.float64), known, False)
-    test_rows = table(drawn["discount"].to_numpy(np.float64), asked, True)
+    log_rows = table(log["discount"].to_numpy(np.float64), log_features, False)
+    test_rows = table(drawn["discount"].to_numpy(np.float64), test_features, True)
 
     def without(held: NDArray[np.bool_]) -> Floats:
         lgb = lightgbm()
@@ -110,7 +110,7 @@ def outcome_at_levels(
         arguments = boosting.arguments(int(seeds[1])) | {"objective": "regression"}
         booster = lgb.train(arguments, data, num_boost_round=boosting.trees)
         columns = [
-            booster.predict(table(np.full(int(held.sum()), level), asked[held], True), num_threads=1)
+            booster.predict(table(np.full(int(held.sum()), level), test_features[held], True), num_threads=1)
             for level in levels
         ]
         return np.column_stack(columns)

@@ -1,4 +1,4 @@
-"""Frisch, Waugh and Lovell: a multiple regression in three steps that can be looked at.
+"""Frisch, Waugh and Lovell: a multiple regression in three steps, each of which can be drawn.
 
 Source: Frisch & Waugh (1933), Lovell (1963); the names of the steps: Facure (2022), *Causal Inference for the Brave and
 True*.
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 class ThreeSteps:
     """The dose without what controls explain of it, the outcome without what they explain of it, and their slope.
 
-    dose, outcome: (n,) residuals, with the mean of the column added back, so that they are read in its unit.
+    dose, outcome: (n,) residuals, with the mean of the column added back, so that they keep its level.
     slope: of the third step, its errors corrected for the degrees of freedom that the first two used.
     multiple: the multiple regression, to compare.  *_before, *_after: sample variances (ddof 1), unit squared.
     """
@@ -58,11 +58,11 @@ class ThreeSteps:
 def three_steps(outcome: Floats, dose: Floats, controls: Floats) -> ThreeSteps:
     """Debias the dose, denoise the outcome, regress what is left of one on what is left of the other.
 
-        debias   d̃ = d − E*[d | x]      what was given for other reasons than the controls
+        debias   d̃ = d − E*[d | x]      the part of the dose that the controls do not explain
         denoise  ỹ = y − E*[y | x]      the estimate needs no such step, its error does: less noise around the line
         final    ỹ = β·d̃ + ε            β and ε are those of y on (1, d, x)
 
-    E* is the best linear prediction. The third regression does not know of the k coefficients of the controls, so its
+    E* is the best linear prediction. The third regression does not count the k coefficients of the controls, so its
     errors are scaled by sqrt((n − 1)/(n − k − 2)), after which they are the multiple regression's, classical and HC1.
 
     outcome, dose: (n,).  controls: (n, k).

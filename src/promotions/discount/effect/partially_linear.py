@@ -24,8 +24,8 @@ from promotions.inference.estimates import Effect
 
 Floats = NDArray[np.float64]
 
-# A variance of the dose is at least this share of the mean one: customers whose discount was all but certain would
-# otherwise get weights without bound.
+# Least variance of the dose, as a share of the mean one: otherwise customers with an almost certain discount would get
+# unbounded weights.
 LEAST_VARIANCE = 0.05
 
 
@@ -75,7 +75,7 @@ def cross_fit(
 
     The variance of the dose is the prediction of its squared residual, at least 5 % of the mean one.
 
-    outcomes: each (n,).  dose: (n,).  controls: (n, k).  clusters: (n,) codes; one a customer if there are none.
+    outcomes: each (n,).  dose: (n,).  controls: (n, k).  clusters: (n,) codes; without clusters, one code a customer.
     Raises InputError if there are fewer clusters than folds.
     """
     fold = folds_of(clusters, folds, rng)
@@ -126,8 +126,8 @@ def linear_dml(
 ) -> PartiallyLinear:
     """θ̂ = Σ ṽ ỹ / Σ ṽ² with ỹ = y − E[y | x], ṽ = d − E[d | x]: econml's LinearDML without effect modifiers.
 
-    Where effects differ, θ is their mean weighted by Var[d | x]; where they are not straight in the dose, the slope at
-    the doses that were given.
+    Where effects differ, θ is their mean weighted by Var[d | x]; where they are not linear in the dose, the slope at
+    the doses given.
 
     outcome, dose, expected_outcome, expected_dose: (n,).  clusters: (n,) codes for the clustered error, or None.
     Raises InputError if the controls predict every discount.
@@ -135,9 +135,9 @@ def linear_dml(
     from econml.dml import LinearDML
 
     require_variation(dose, expected_dose)
-    known = np.column_stack([expected_outcome, expected_dose])
+    predictions = np.column_stack([expected_outcome, expected_dose])
     fitted = LinearDML(model_y=_Column(-2), model_t=_Column(-1), cv=2, random_state=0)
-    fitted.fit(outcome, dose, X=None, W=known, cache_values=True)
+    fitted.fit(outcome, dose, X=None, W=predictions, cache_values=True)
     outcome_residual, dose_residual = (np.asarray(part, dtype=np.float64) for part in fitted.residuals_[:2])
     # The errors are those of the last regression; econml has no clustered one.
     last = slope_of(least_squares(outcome_residual, dose_residual[:, None]), 0, clusters)
@@ -171,10 +171,10 @@ def forest_dml(
 
         θ̂ = mean ψ,   ψ = τ̂(x) + ṽ·(ỹ − τ̂(x)·ṽ)/Var[d | x]
 
-    τ̂ is out of bag. The second part has mean 0 if τ̂ is right; where τ̂ smooths too much, it takes the bias away. Other
-    than in LinearDML's θ every customer counts alike.
+    τ̂ is out of bag. The second part has mean 0 if τ̂ is right; where τ̂ smooths too much, it takes the bias away. Unlike
+    in LinearDML's θ, every customer counts alike.
 
-    outcome, dose: (n,).  features: (n, k) of which the effect may depend.  nuisances: with the outcome ``name``.
+    outcome, dose: (n,).  features: (n, k) on which the effect may depend.  nuisances: with the outcome ``name``.
     clusters: (n,) codes for the clustered error, or None.
     Raises InputError if the controls predict every discount.
     """
@@ -215,7 +215,7 @@ def require_variation(dose: Floats, expected: Floats) -> None:
 
 
 class _Column(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """A model that was fitted before: its predictions are a column of the features, counted from the end."""
+    """A fitted model: its predictions are a column of the features, counted from the end."""
 
     def __init__(self, column: int) -> None:
         self.column = column

@@ -2,8 +2,8 @@
 
 Regression: Cinelli & Hazlett (2020), "Making sense of sensitivity: extending omitted variable bias". Double ML:
 Chernozhukov, Cinelli, Newey, Sharma & Syrgkanis (2022), "Long story short: omitted variable bias in causal machine
-learning". Strength is a share of variance: of the dose, how much of what the controls leave of it the confounder
-explains; of the outcome, how much of what dose and controls leave of it.
+learning". Strength is a share of variance. For the dose, the confounder explains this share of what the controls leave
+unexplained; for the outcome, this share of what dose and controls leave unexplained.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 def partial_r2(t_value: float, freedom: float) -> float:
     """Share of the outcome's variance, left by the controls, that the dose explains: t²/(t² + freedom).
 
-    As strong as this in the dose, a confounder that explained all of the outcome's rest would take the effect away.
+    As strong as this in the dose, a confounder that explained all the rest of the outcome would take the effect away.
     """
     return t_value**2 / (t_value**2 + freedom)
 
@@ -35,11 +35,11 @@ def robustness_value(t_value: float, freedom: float, *, share: float = 1, level:
 
         RV = ½·(sqrt(f⁴ + 4f²) − f²),   f = share·|t|/sqrt(freedom)
 
-    With a ``level`` (RV_{q,α}, α = 1 − level): the strength from which the interval includes what is then left of the
-    estimate. f is then less by t*/sqrt(freedom − 1), t* the critical value; 0 if nothing is left; and where confounding
-    so strong would narrow the interval more than move it (f > sqrt(freedom − 1)/t*), (f² − f*²)/(1 + f²).
+    With a ``level`` (RV_{q,α}, α = 1 − level): the least strength at which the interval includes the remaining
+    estimate. f is then less by t*/sqrt(freedom − 1), t* the critical value; 0 if this is negative; where such
+    confounding would narrow the interval more than move it (f > sqrt(freedom − 1)/t*), (f² − f*²)/(1 + f²).
 
-    t_value: of the classical error, which here stands for variances.
+    t_value: from the classical error, as the formulas need variances.
     """
     strength = share * abs(t_value) / np.sqrt(freedom)
     if level is None:
@@ -53,7 +53,7 @@ def robustness_value(t_value: float, freedom: float, *, share: float = 1, level:
 
 
 def with_confounder(slope: Slope, r2_dose: float, r2_outcome: float) -> Effect:
-    """The estimate and its classical error as they would be had the confounder been controlled for, at its worst.
+    """The estimate and its classical error if the confounder were controlled for, in the worst case.
 
         |bias| = se·sqrt( r2_outcome · r2_dose/(1 − r2_dose) · freedom )
         se'    = se·sqrt( (1 − r2_outcome)/(1 − r2_dose) · freedom/(freedom − 1) )
@@ -90,8 +90,8 @@ def benchmarks(
     """What a confounder as strong as each of the recorded controls would leave of ``slope``, once and some times over.
 
     ``control, times, r2_dose, r2_outcome, estimate, error, ci_low, ci_high``, the strongest control first. A control
-    of many columns (a category) counts as a whole; one that the others make up is left out, and so are strengths that
-    no confounder can have, as it would explain the whole dose.
+    of many columns (a category) counts as a whole. A control that the others determine is left out, and so are
+    impossible strengths, which would explain the whole dose.
 
     outcome, dose: (n,).  slope: of the outcome on the dose with these controls.
     """
@@ -110,7 +110,7 @@ def benchmarks(
 
 
 def bias_grid(slope: Slope, most_dose: float, most_outcome: float, steps: int = 41) -> pd.DataFrame:
-    """``r2_dose, r2_outcome, estimate``: what is left of the estimate, for strengths from 0 to the most of each."""
+    """``r2_dose, r2_outcome, estimate``: the remaining estimate, for strengths from 0 to the largest of each."""
     points = [
         (dose, outcome, with_confounder(slope, dose, outcome).estimate)
         for dose in np.linspace(0, most_dose, steps)
@@ -194,7 +194,8 @@ def _equal_strength(strength: float) -> float:
 def _strengths(target: Floats, dose: Floats | None, controls: Controls) -> dict[str, float]:
     """Partial R² of each control with ``target``, given the other controls and the dose where there is one.
 
-    From the F statistic of leaving its columns out: q·F/(q·F + freedom). Controls that the others make up are missing.
+    From the F statistic of leaving its columns out: q·F/(q·F + freedom). Controls that the others determine are
+    missing.
     """
     fixed = [np.ones(len(target))] if dose is None else [np.ones(len(target)), centred(dose)]
     columns, places = independent_columns(controls.matrix)

@@ -1,12 +1,12 @@
-"""What a dollar of discount does to sales and profit: as the company's own log says, and as the test says.
+"""What a dollar of discount does to sales and profit: from the company's own log, and from the test.
 
-Customers of whom more was expected were given more, so the log's naive slope mixes cause and selection. Controlling for
-what is known of the choice takes the selection out, by regression, in the three steps of Frisch–Waugh–Lovell or by
+Customers with higher expected sales got more, so the log's naive slope mixes cause and selection. Controlling for
+the known reasons takes the selection out, by regression, in the three steps of Frisch–Waugh–Lovell or by
 double machine learning; the randomised table says how well. Columns that were measured after the discount are never
-controlled for: the number that comes of it stands beside the others, labelled contaminated.
+controlled for: the result of doing so stands beside the others, labelled contaminated.
 
-The yardstick is one of direction and size, not of the last digit: a slope averages over the doses and customers of its
-table, and where the effect bends, other doses have another slope.
+The yardstick gives direction and size, not the last digit: a slope averages over the doses and customers of its table,
+and where the effect is not linear, other doses have another slope.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,12 +42,12 @@ Floats = NDArray[np.float64]
 
 OUTCOMES = ("profit", "sales")
 LOG, TEST = "observational", "randomised"
-# Estimates by name, in the order in which they are told.
+# Estimates by name, in the order of tables and figures.
 NAIVE, ADJUSTED, ALL = "naive", "adjusted", "adjusted_all"
 LINEAR_DML, FOREST_DML = "linear_dml", "causal_forest_dml"
 RANDOMISED, RANDOMISED_ADJUSTED = "randomised", "randomised_adjusted"
 CONTAMINATED = "contaminated"
-# What a simulation calls the truth of each: slope_<outcome>_<name>.
+# The simulation's name for the truth of each: slope_<outcome>_<name>.
 TRUTHS = {
     NAIVE: "naive",
     f"{ADJUSTED}_sales_prediction_bins": "bins",
@@ -63,8 +63,9 @@ BINS = 15
 class Settings:
     """The section ``discount.effect`` of the parameters.
 
-    ladder: columns controlled for one after the other.  categories: those of them that are numbers and mean levels.
-    cluster: column of what customers share, or "".  threshold: money; the effect of more than that, in the test.
+    ladder: columns controlled for one after the other.  categories: those of them that are numbers but code levels.
+    cluster: column of a group that customers share, or "".  threshold: money; the effect of more than that, in the
+    test.
     """
 
     ladder: tuple[str, ...] = ("sales_prediction_bins", "age")
@@ -77,7 +78,7 @@ class Settings:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], key: str = "discount.effect") -> "Settings":
-        """Read the section. Raises InputError naming an unknown key or a value that is none."""
+        """Read the section. Raises InputError naming an unknown key or a wrong value."""
         require_keys(params, ("ladder", "categories", "cluster", "threshold", "folds", "nuisance", "forest"), key)
         cluster = params["cluster"]
         if cluster is not None and not isinstance(cluster, str):
@@ -148,7 +149,7 @@ def effects_of_log(log: Table, settings: Settings, rng: np.random.Generator) -> 
     """Naive, adjusted (a column at a time, then all) and double-ML effects of a dollar, by outcome.
 
     Controls are the ladder's columns; for ``adjusted_all`` and double ML these, the predictions and the features.
-    Raises InputError if a column is not in the table or is barred, or if controls leave nothing of the discount.
+    Raises InputError if a column is not in the table or is barred, or if controls explain the whole discount.
     """
     barred = [name for name in settings.ladder if name in log.barred]
     if barred:
@@ -157,14 +158,14 @@ def effects_of_log(log: Table, settings: Settings, rng: np.random.Generator) -> 
             "take it out"
         )
     clusters = log.clusters(settings.cluster)
-    own = np.arange(len(log.frame)) if clusters is None else clusters
+    units = np.arange(len(log.frame)) if clusters is None else clusters
     everything = controls_of_log(log, settings)
     rungs = {
         "_".join((ADJUSTED, *names)): Controls.of(log.frame, names, settings.categories)
         for names in accumulate((name,) for name in settings.ladder)
     } | {ALL: everything}
     outcomes = {name: log.outcome(name) for name in OUTCOMES}
-    nuisances = cross_fit(outcomes, log.dose, everything.matrix, own, settings.nuisance, settings.folds, rng)
+    nuisances = cross_fit(outcomes, log.dose, everything.matrix, units, settings.nuisance, settings.folds, rng)
     seed = int(rng.integers(2**31))
     return {
         name: _effects_on(outcome, name, log, rungs, nuisances, settings.forest, seed, clusters)
@@ -202,8 +203,8 @@ def _effects_on(
 def effects_of_test(test: Table, settings: Settings) -> dict[str, dict[str, Slope]]:
     """The randomised slope of each outcome: alone, with the features (the same, less noise), and contaminated.
 
-    Contaminated is what controlling for the barred columns as well makes of it: they react to the discount, so part of
-    its effect, or of what it does to nobody, is taken out with them. Missing where no column is barred.
+    Contaminated: the slope that also controls for the barred columns. They react to the discount, so controlling for
+    them removes part of its effect. Missing where no column is barred.
     """
     clusters = test.clusters(settings.cluster)
     barred = [name for name in test.barred if name in test.frame]
@@ -220,7 +221,7 @@ def effects_of_test(test: Table, settings: Settings) -> dict[str, dict[str, Slop
 
 
 def effect_above(test: Table, name: str, threshold: float) -> Effect | None:
-    """Mean outcome of who was given more than ``threshold`` less the others' (HC1); None if either is nobody."""
+    """Mean outcome of customers given more than ``threshold`` less the others' (HC1); None if either side is empty."""
     above = (test.dose > threshold).astype(np.float64)
     return slope(test.outcome(name), above).robust if np.ptp(above) > 0 else None
 
@@ -232,17 +233,17 @@ def effects_table(
 ) -> pd.DataFrame:
     """``outcome, table, name, estimate, error, ci_low, ci_high, p_value`` and, of a simulation, ``truth``."""
     rows: list[dict[str, Any]] = []
-    for outcome, found in of_log.items():
-        effects = {key: each.robust for key, each in found.regressions.items()}
-        effects |= {LINEAR_DML: found.linear.slope.robust, FOREST_DML: found.forest.robust}
+    for outcome, log_effects in of_log.items():
+        effects = {key: each.robust for key, each in log_effects.regressions.items()}
+        effects |= {LINEAR_DML: log_effects.linear.slope.robust, FOREST_DML: log_effects.forest.robust}
         rows += [{"outcome": outcome, "table": LOG, "name": key, **each.to_dict()} for key, each in effects.items()]
         rows += [
             {"outcome": outcome, "table": TEST, "name": key, **each.robust.to_dict()}
             for key, each in of_test.get(outcome, {}).items()
         ]
     table = pd.DataFrame(rows)
-    known = np.array([truth.get(f"slope_{row['outcome']}_{TRUTHS.get(row['name'])}", np.nan) for row in rows])
-    return table if np.isnan(known).all() else table.assign(truth=known)
+    true_slopes = np.array([truth.get(f"slope_{row['outcome']}_{TRUTHS.get(row['name'])}", np.nan) for row in rows])
+    return table if np.isnan(true_slopes).all() else table.assign(truth=true_slopes)
 
 
 def metrics(
@@ -258,33 +259,33 @@ def metrics(
     """
     document: dict[str, Any] = {}
     controls = controls_of_log(log, settings)
-    for outcome, found in of_log.items():
-        estimates: dict[str, dict[str, Any]] = {key: each.to_dict() for key, each in found.regressions.items()}
-        estimates |= {LINEAR_DML: found.linear.slope.to_dict(), FOREST_DML: found.forest.to_dict()}
+    for outcome, log_effects in of_log.items():
+        estimates: dict[str, dict[str, Any]] = {key: each.to_dict() for key, each in log_effects.regressions.items()}
+        estimates |= {LINEAR_DML: log_effects.linear.slope.to_dict(), FOREST_DML: log_effects.forest.to_dict()}
         estimates |= {key: each.to_dict() for key, each in of_test.get(outcome, {}).items()}
         for key, numbers in estimates.items():
-            known = truth.get(f"slope_{outcome}_{TRUTHS.get(key)}")
-            if known is not None:
-                numbers["truth"] = known
-        # Named after the user's columns, so each is an entry of its own.
-        ladder = {key: named("effect", estimates.pop(key)) for key in found.steps if key != ALL}
+            true_slope = truth.get(f"slope_{outcome}_{TRUTHS.get(key)}")
+            if true_slope is not None:
+                numbers["truth"] = true_slope
+        # The names are the user's columns, so each gets an entry of its own.
+        ladder = {key: named("effect", estimates.pop(key)) for key in log_effects.steps if key != ALL}
         yardstick = of_test[outcome][RANDOMISED].robust.estimate if outcome in of_test else None
         document[outcome] = {
             **all_named(estimates),
             "ladder": ladder,
-            "fwl": {key: steps.to_dict() for key, steps in found.steps.items()},
-            "sensitivity": sensitivity_metrics(log.outcome(outcome), log.dose, controls, found, yardstick),
+            "fwl": {key: steps.to_dict() for key, steps in log_effects.steps.items()},
+            "sensitivity": sensitivity_metrics(log.outcome(outcome), log.dose, controls, log_effects, yardstick),
         }
     return document
 
 
 def sensitivity_metrics(
-    outcome: Floats, dose: Floats, controls: Controls, found: LogEffects, yardstick: float | None
+    outcome: Floats, dose: Floats, controls: Controls, log_effects: LogEffects, yardstick: float | None
 ) -> dict[str, Any]:
     """Robustness values of the regression on all controls and of double ML, and the strongest recorded control."""
-    full = found.regressions[ALL]
+    full = log_effects.regressions[ALL]
     t_value = full.classical.estimate / full.classical.error
-    story = LongStoryShort.of(found.linear.outcome_residual, found.linear.dose_residual)
+    story = LongStoryShort.of(log_effects.linear.outcome_residual, log_effects.linear.dose_residual)
     numbers: dict[str, Any] = {
         "regression": {
             "partial_r2": partial_r2(t_value, full.freedom),
@@ -326,7 +327,7 @@ def sensitivity_table(outcome: Floats, dose: Floats, controls: Controls, full: S
 
     On either axis the grid reaches to one and a half times the robustness value, or beyond the strongest control.
     """
-    # What a confounder leaves of an effect may be near 0, where the noise of linear algebra reaches the eighth digit.
+    # The remaining effect may be near 0, where the noise of linear algebra reaches the eighth digit.
     full = rounded(full)
     observed = benchmarks(outcome, dose, controls, full)
     value = robustness_value(full.classical.estimate / full.classical.error, full.freedom)
@@ -344,7 +345,7 @@ def sensitivity_table(outcome: Floats, dose: Floats, controls: Controls, full: S
 def binned(dose: Floats, outcome: Floats, bins: int = BINS) -> pd.DataFrame:
     """``dose, mean, ci_low, ci_high, customers`` of about equal numbers of customers, ascending in the dose.
 
-    A dose that many share is a bin of its own. Intervals are of a mean, 95 %, each for itself.
+    A dose that many share is a bin of its own. Intervals: 95 %, for each mean alone.
     """
     edges = np.unique(np.quantile(dose, np.arange(1, bins + 1) / bins, method="inverted_cdf"))
     place = np.searchsorted(edges, dose)

@@ -36,7 +36,7 @@ class Bins:
     labels: tuple[str, ...]
 
     def place(self, column: "pd.Series[Any]") -> Codes:
-        """The bin of each value, (n,); −1 where there is none: missing, or a level that was not there."""
+        """The bin of each value, (n,); −1 where there is none: missing, or an unseen level."""
         absent = len(self.labels) - 1 if self.missing else -1
         if self.levels is None:
             values = as_numbers(column)
@@ -44,18 +44,18 @@ class Bins:
         pool = len(self.levels) if self.other else -1
         code = {name: index for index, name in enumerate(self.levels)}
         texts = column.astype("string")
-        found = [absent if pd.isna(text) else code.get(str(text), pool) for text in texts]
-        return np.array(found, dtype=np.intp)
+        places = [absent if pd.isna(text) else code.get(str(text), pool) for text in texts]
+        return np.array(places, dtype=np.intp)
 
 
 def fit_bins(column: "pd.Series[Any]", spec: int | Sequence[float], least: int) -> Bins:
     """Bins of a column, of at least ``least`` customers each.
 
     A number is cut at its quantiles k/K (as ``pandas.qcut``, equal values together), or at the ``spec`` that are given;
-    a bin that has too few customers joins the one below it, the first the one above. Of a category each level is a bin
-    and rare ones are one together. Too few missing values belong to no bin.
+    a bin that has too few customers joins the one below it, the first the one above. Each level of a category
+    is a bin, and the rare ones share one. Too few missing values belong to no bin.
 
-    spec: number of bins K, or cuts; for a category it says nothing.
+    spec: number of bins K, or cuts; ignored for a category.
     """
     if not is_number(column):
         counts = column.dropna().astype("string").value_counts()
@@ -65,25 +65,25 @@ def fit_bins(column: "pd.Series[Any]", spec: int | Sequence[float], least: int) 
         labels = (*levels, *((OTHER,) if other else ()), *((MISSING,) if missing else ()))
         return Bins((), levels, other, missing, labels)
     values = as_numbers(column)
-    known = np.sort(values[~np.isnan(values)])
-    if not len(known):
+    present = np.sort(values[~np.isnan(values)])
+    if not len(present):
         return Bins((), None, False, False, ())
-    wanted = np.quantile(known, np.arange(1, spec) / spec) if isinstance(spec, int) else np.asarray(spec, np.float64)
+    wanted = np.quantile(present, np.arange(1, spec) / spec) if isinstance(spec, int) else np.asarray(spec, np.float64)
     cuts: list[float] = []
     for cut in np.unique(wanted):
-        below = int(np.searchsorted(known, cut, side="right"))
-        start = int(np.searchsorted(known, cuts[-1], side="right")) if cuts else 0
-        if below - start >= least and len(known) - below >= least:
+        below = int(np.searchsorted(present, cut, side="right"))
+        start = int(np.searchsorted(present, cuts[-1], side="right")) if cuts else 0
+        if below - start >= least and len(present) - below >= least:
             cuts.append(float(cut))
     missing = int(np.isnan(values).sum()) >= least
-    labels = (*_ranges(known, cuts), *((MISSING,) if missing else ()))
+    labels = (*_ranges(present, cuts), *((MISSING,) if missing else ()))
     return Bins(tuple(cuts), None, False, missing, labels)
 
 
-def _ranges(known: Floats, cuts: Sequence[float]) -> list[str]:
-    """Names of the bins of a number: by the values in them if these are whole, else by the cuts."""
-    whole = bool((known == np.rint(known)).all())
-    parts = np.split(known, np.searchsorted(known, cuts, side="right"))
+def _ranges(present: Floats, cuts: Sequence[float]) -> list[str]:
+    """Names of the bins of a number: by their values if these are whole numbers, else by the cuts."""
+    whole = bool((present == np.rint(present)).all())
+    parts = np.split(present, np.searchsorted(present, cuts, side="right"))
     if len(parts) == 1:
         return ["all"]
     labels = []
@@ -104,11 +104,13 @@ def fit_bands(dose: Floats, spec: int | Sequence[float], least: int) -> Bins:
     positive = pd.Series(dose[dose > 0])
     above = fit_bins(positive, spec, least)
     zero = int((dose == 0).sum()) >= least
-    known = np.sort(dose[dose > 0])
-    labels = _ranges(known, above.cuts)
+    discounts = np.sort(dose[dose > 0])
+    labels = _ranges(discounts, above.cuts)
     if labels and labels[0].startswith("up to"):
-        end = known[known <= above.cuts[0]][-1]
-        labels[0] = as_label(known[0], 4) if known[0] == end else f"{as_label(known[0], 4)} to {as_label(end, 4)}"
+        end = discounts[discounts <= above.cuts[0]][-1]
+        labels[0] = (
+            as_label(discounts[0], 4) if discounts[0] == end else f"{as_label(discounts[0], 4)} to {as_label(end, 4)}"
+        )
     return Bins(
         (0.0, *above.cuts) if zero else above.cuts, None, False, False, ((NONE,) if zero else ()) + tuple(labels)
     )

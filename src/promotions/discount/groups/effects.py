@@ -25,7 +25,7 @@ def slope(outcome: Floats, dose: Floats) -> Linearised:
     """Slope of a regression on the dose with its influence function: errors are HC1.
 
     β = Σ(d − d̄)y / Σ(d − d̄)²,  ψ_i = √(n/(n − 2))·(d_i − d̄)·r_i / Σ(d − d̄)², r the residuals. ``Linearised.error``
-    multiplies by √(n/(n − 1)), which is taken back here.
+    multiplies by √(n/(n − 1)), so this factor is divided out here.
 
     outcome, dose: (n,).  Raises InputError if the dose does not vary.
     """
@@ -63,10 +63,10 @@ def effects_by_bin(
     """
     n = len(dose)
     parts = [np.flatnonzero(codes == index) for index in range(len(labels))]
-    found = [slope(outcome[part], dose[part]) for part in parts]
-    estimate = np.array([part.value for part in found])
+    slopes = [slope(outcome[part], dose[part]) for part in parts]
+    estimate = np.array([part.value for part in slopes])
     influence = np.zeros((n, len(parts)))
-    for index, (part, linearised) in enumerate(zip(parts, found, strict=True)):
+    for index, (part, linearised) in enumerate(zip(parts, slopes, strict=True)):
         size = len(part)
         # In each bin as if it were alone: size/(size − 1), not n/(n − 1).
         influence[part, index] = linearised.influence * np.sqrt(size / (size - 1) * (n - 1) / n)

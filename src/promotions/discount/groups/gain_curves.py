@@ -38,9 +38,9 @@ def cumulative_curves(outcome: Floats, dose: Floats, priority: Floats, rng: np.r
     """Cumulative effect and cumulative gain of customers in order of ``priority``, highest first (Facure 2023, ch. 6).
 
     effect(q): slope of the outcome on the dose among the first share q.  gain(q) = q·effect(q), random(q) =
-    q·effect(1), lead = gain − random, which is 0 at q = 1. A tie that spans q counts in proportion, so rows have no
-    order. Influence functions include the estimation of the quantile: a customer before q pushes one who stands at q
-    out, as in ``RankGroups.means``. Joint bands are max-t.
+    q·effect(1), lead = gain − random, which is 0 at q = 1. A tie that spans q counts in proportion, so the order of
+    the rows does not matter. Influence functions include the estimation of the quantile: a customer before q pushes one
+    who stands at q out, as in ``RankGroups.means``. Joint bands are max-t.
 
     outcome, dose, priority: (n,); NaN in priority comes last.
     """
@@ -60,7 +60,7 @@ def cumulative_curves(outcome: Floats, dose: Floats, priority: Floats, rng: np.r
         frame[f"{name}_ci_low"], frame[f"{name}_ci_high"] = value - Z_95 * bands.error, value + Z_95 * bands.error
         frame[f"{name}_joint_ci_low"], frame[f"{name}_joint_ci_high"] = bands.low, bands.high
     frame["gain"], frame["random"] = SHARES * estimate, random
-    # Trapezia from 0, where nothing is gained.
+    # Trapezia from 0, where the gain is 0.
     steps = np.append(np.full(len(SHARES) - 1, 1 / len(SHARES)), 0.5 / len(SHARES))
     area = Linearised(float(steps @ lead), lead_influence @ steps)
     error = area.error(np.arange(n))

@@ -14,7 +14,7 @@ from promotions.discount.rules import RuleValue, constant, value_of_rules
 from promotions.discount.scores import DoseScores
 from promotions.inference.clusters import Z_95
 
-# Customers of a bin who had a band: the mean of fewer is mostly luck.
+# Least customers of a bin with a band: the mean of fewer is mostly luck.
 SUPPORT = 30
 # Singular values below this share of the largest are 0.
 COLLINEAR = 1e-10
@@ -24,8 +24,8 @@ COLLINEAR = 1e-10
 class GroupRule:
     """A band of the discount for each bin of a column.
 
-    choice: (K,) band by bin.  table: ``bin, band, customers, profit, error, ci_low, ci_high, supported, chosen``: what
-    the choice was made of; profit is the (adjusted) mean over that of the bin's lowest supported band.
+    choice: (K,) band by bin.  table: ``bin, band, customers, profit, error, ci_low, ci_high, supported, chosen``: the
+    basis of the choice; profit is the (adjusted) mean over that of the bin's lowest supported band.
     """
 
     bins: Bins
@@ -33,7 +33,7 @@ class GroupRule:
     table: pd.DataFrame = field(repr=False)
 
     def decide(self, codes: Codes) -> Codes:
-        """The band of customers of these bins; the lowest for those who belong to none."""
+        """The band of customers of these bins; the lowest for customers without a bin."""
         return np.where(codes >= 0, self.choice[np.maximum(codes, 0)], 0).astype(np.intp)
 
 
@@ -81,28 +81,30 @@ def rule_from_means(
 def _gains(profit: Floats, band: Codes, supported: Codes, controls: Floats | None) -> tuple[Floats, Floats]:
     """Mean profit of each band over the lowest, adjusted for the controls, with HC1 errors.
 
-    Frisch–Waugh–Lovell: bands and profit less what the controls explain of them; controls that say the same twice do no
-    harm. NaN for a band that the controls tell exactly: it cannot be compared.
+    Frisch–Waugh–Lovell: bands and profit less what the controls explain of them; collinear controls do no harm.
+    NaN for a band that the controls determine exactly: it cannot be compared.
     """
     n, gain, error = len(profit), np.zeros(len(supported)), np.zeros(len(supported))
     if len(supported) == 1:
         return gain, error
     steps = (band[:, None] == supported[1:]).astype(np.float64)
-    known = np.ones((n, 1))
+    regressors = np.ones((n, 1))
     if controls is not None:
         spread = controls.std(axis=0)
-        known = np.column_stack([known, (controls - controls.mean(axis=0))[:, spread > 0] / spread[spread > 0]])
+        regressors = np.column_stack(
+            [regressors, (controls - controls.mean(axis=0))[:, spread > 0] / spread[spread > 0]]
+        )
     both = np.column_stack([steps, profit])
-    fitted, _, rank, _ = np.linalg.lstsq(known, both, rcond=COLLINEAR)
-    left = both - known @ fitted
-    told = (left[:, :-1] ** 2).sum(axis=0) <= COLLINEAR * (steps**2).sum(axis=0)
+    fitted, _, rank, _ = np.linalg.lstsq(regressors, both, rcond=COLLINEAR)
+    left = both - regressors @ fitted
+    explained = (left[:, :-1] ** 2).sum(axis=0) <= COLLINEAR * (steps**2).sum(axis=0)
     gain[1:], error[1:] = np.nan, np.nan
-    x, y = left[:, :-1][:, ~told], left[:, -1]
+    x, y = left[:, :-1][:, ~explained], left[:, -1]
     bread = np.linalg.pinv(x.T @ x)
     estimate = bread @ (x.T @ y)
     scores = x * (y - x @ estimate)[:, None]
     freedom = max(n - int(rank) - x.shape[1], 1)
-    places = 1 + np.flatnonzero(~told)
+    places = 1 + np.flatnonzero(~explained)
     gain[places] = estimate
     error[places] = np.sqrt(n / freedom * np.diag(bread @ (scores.T @ scores) @ bread))
     return gain, error
@@ -122,7 +124,7 @@ def evaluate_bands(
     Within a band a customer gets the doses of the design in their proportions.
 
     profit, dose, band: (n,) of customers whose discount was drawn by lot.  decisions: (n,) bands by rule.  means:
-    (n, bands), the expected profit of each, of models that have not seen the customer.
+    (n, bands), the expected profit of each, from models that have not seen the customer.
     """
     count = len(bands.labels)
     share = np.bincount(band, minlength=count) / len(band)
@@ -136,17 +138,17 @@ def evaluate_bands(
 def means_of_other_folds(profit: Floats, band: Codes, codes: Codes, fold: Codes, bands: int) -> Floats:
     """For each customer and band, the mean profit of the other folds' customers of the same bin who had that band.
 
-    Of all customers of the other folds where the bin has none.  codes: −1 is a bin too.  Returns (n, bands).
+    The mean of all customers of the other folds where the bin has none.  codes: −1 is a bin too.  Returns (n, bands).
     """
     means = np.empty((len(profit), bands))
     shifted = codes + 1
     size = int(shifted.max()) + 1
-    for mine in np.unique(fold):
-        other = fold != mine
-        cell = shifted[other] * bands + band[other]
+    for held_fold in np.unique(fold):
+        outside = fold != held_fold
+        cell = shifted[outside] * bands + band[outside]
         count = np.bincount(cell, minlength=size * bands).reshape(size, bands)
-        total = np.bincount(cell, profit[other], minlength=size * bands).reshape(size, bands)
+        total = np.bincount(cell, profit[outside], minlength=size * bands).reshape(size, bands)
         overall = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1)
         table = np.where(count > 0, total / np.maximum(count, 1), overall)
-        means[fold == mine] = table[shifted[fold == mine]]
+        means[fold == held_fold] = table[shifted[fold == held_fold]]
     return means

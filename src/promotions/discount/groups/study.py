@@ -1,8 +1,8 @@
-"""For whom does a discount pay: its effect by bins of what is known of customers, and the rule that follows.
+"""For whom does a discount pay: its effect by bins of customers' columns, and the rule that follows.
 
 The effect of a dollar is the slope of profit (or sales) on the discount, among customers whose discount was drawn by
-lot. The customers are split by age, tenure, predicted sales or any other column measured before the discount. Here all
-of it is put together, column by column: ``group_bins``, ``group_effects``, ``gain_curves``, ``group_rules``.
+lot. The customers are split by age, tenure, predicted sales or any other column measured before the discount. This
+module puts it together, column by column: ``group_bins``, ``group_effects``, ``gain_curves``, ``group_rules``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ from promotions.inference.clusters import Z_95
 OUTCOMES = ("profit", "sales")
 PREDICTED = "predicted_sales"
 FOLDS = 5
-# A prediction of no more values than these is one of bins.
+# A prediction with no more values than these is binned.
 FEW = 50
-# Features that an error names.
+# Most features that an error lists.
 NAMED = 8
 LOG, TEST = "log", "test"
 
@@ -69,7 +69,7 @@ def _spec(value: object, key: str) -> int | tuple[float, ...]:
 
 @dataclass(frozen=True)
 class ColumnStudy:
-    """What one column tells. effects, curves: by outcome (no curves for a category).  rules: what was learned.
+    """The study of one column. effects, curves: by outcome (no curves for a category).  rules: what was learned.
 
     worth: of the rules, and of every band for everybody.
     """
@@ -97,8 +97,8 @@ def predict_sales(
 ) -> tuple[Floats, Floats]:
     """Sales that the log's customers lead to expect, from their features alone: E[sales | x] by LightGBM.
 
-    The discount is no feature: the log's larger discounts are part of what is expected, as they are of any company's
-    forecast. It sorts customers and is no effect.
+    The discount is no feature: the expectation includes the log's larger discounts, as any company's forecast does. The
+    prediction sorts customers and is no effect.
 
     Returns the predictions for the log, each from models of the other folds, and for the randomised customers.
     """
@@ -127,15 +127,15 @@ def study_groups(
 
     Effects and curves: on the randomised customers. Rules: learned from the ``log``, adjusted for its predictions and
     features within each bin, and from four fifths of the randomised customers for the other fifth (``test``); both are
-    valued on all randomised customers. Bins are of the randomised customers, whose outcomes have no part in them.
+    valued on all randomised customers. Bins are cut on the randomised customers, without their outcomes.
 
-    randomised, log: tables with sales, discount, profit and the features; the log may have no rows, and then gives no
-    rule.  predictions: the company's own, columns of the log.  Raises InputError: no randomised table, one level of the
-    discount, a column that is no feature.
+    randomised, log: tables with sales, discount, profit and the features; the log may have no rows, and then there is
+    no rule from it.  predictions: the company's own, columns of the log.  Raises InputError: no randomised table, one
+    level of the discount, a column that is no feature.
     """
     randomised, log = in_order_of_content(randomised), in_order_of_content(log)
     _require_tables(randomised, log, features, settings)
-    # A column more or less in the settings leaves the folds, and so all values, as they are.
+    # Another column in the settings changes neither the folds nor the values of the others.
     for_predictions, for_folds, for_bands = rng.spawn(3)
     nobody: pd.Series[Any] = pd.Series(dtype=np.float64)
     columns = {name: (randomised[name], log.get(name, nobody)) for name in settings.by if name != PREDICTED}
@@ -151,7 +151,7 @@ def study_groups(
         )
     fold = for_folds.permutation(np.arange(len(randomised)) % FOLDS)
     controls = _controls(log, features, predictions) if len(log) else None
-    found = {
+    column_studies = {
         name: _study_column(name, columns[name], randomised, log, bands, fold, controls, settings, for_bands)
         for name in settings.by
     }
@@ -160,7 +160,7 @@ def study_groups(
         linearised = slope(randomised[outcome].to_numpy(dtype=np.float64), dose)
         error = linearised.error(np.arange(len(dose)))
         overall[outcome] = _interval(linearised.value, error)
-    return GroupStudy(found, overall, len(randomised), bands)
+    return GroupStudy(column_studies, overall, len(randomised), bands)
 
 
 def _require_tables(randomised: pd.DataFrame, log: pd.DataFrame, features: Sequence[str], settings: Settings) -> None:
@@ -185,9 +185,9 @@ def _require_tables(randomised: pd.DataFrame, log: pd.DataFrame, features: Seque
 
 
 def _controls(log: pd.DataFrame, features: Sequence[str], predictions: Sequence[str]) -> Floats:
-    """What the log's discount may have hung on, (n, p): features, and the company's predictions.
+    """What may have decided the log's discount, (n, p): features, and the company's predictions.
 
-    A prediction of few values is a 0/1 column for each of them: what the company made of it need not be a line.
+    A prediction of few values is a 0/1 column for each of them: the company's rule need not be linear in it.
     """
     blocks = [fit_encoder(log, list(features)).transform(log)]
     for name in predictions:
@@ -223,11 +223,11 @@ def _study_column(
             curves[outcome] = cumulative_curves(amounts, dose, as_numbers(here), rng)
     learned = {}
     decided = np.zeros(len(codes), dtype=np.intp)
-    for mine in range(FOLDS):
-        rest = fold != mine
-        rule = rule_from_means(profit[rest], band[rest], codes[rest], bins, bands)
-        learned[f"{TEST}_{mine + 1}"] = rule
-        decided[~rest] = rule.decide(codes[~rest])
+    for held_fold in range(FOLDS):
+        training = fold != held_fold
+        rule = rule_from_means(profit[training], band[training], codes[training], bins, bands)
+        learned[f"{TEST}_{held_fold + 1}"] = rule
+        decided[~training] = rule.decide(codes[~training])
     rules, decisions = dict(learned), {TEST: decided}
     unsupported = 0
     if controls is not None:

@@ -52,9 +52,9 @@ def _of_bin(row: "pd.Series[Any]") -> dict[str, Any]:
 def effects_table(study: GroupStudy) -> pd.DataFrame:
     """Every column's effects: ``column, outcome, place`` and the columns of ``BinEffects.frame``."""
     parts = [
-        found.frame.assign(column=name, outcome=outcome, place=np.arange(len(found.frame)))
+        effects.frame.assign(column=name, outcome=outcome, place=np.arange(len(effects.frame)))
         for name, column in study.columns.items()
-        for outcome, found in column.effects.items()
+        for outcome, effects in column.effects.items()
     ]
     return _first(parts, "column", "outcome", "place")
 
@@ -62,9 +62,9 @@ def effects_table(study: GroupStudy) -> pd.DataFrame:
 def curves_table(study: GroupStudy) -> pd.DataFrame:
     """Every numeric column's curves: ``column, outcome`` and the columns of ``Curves.frame``."""
     parts = [
-        found.frame.assign(column=name, outcome=outcome)
+        curves.frame.assign(column=name, outcome=outcome)
         for name, column in study.columns.items()
-        for outcome, found in column.curves.items()
+        for outcome, curves in column.curves.items()
     ]
     return _first(parts, "column", "outcome")
 
@@ -92,9 +92,9 @@ def _first(parts: list[pd.DataFrame], *columns: str) -> pd.DataFrame:
 
 
 def areas(study: GroupStudy) -> dict[str, tuple[float, float]]:
-    """Of every numeric column: the area between the gain curve of profit and the random line, and its p-value."""
-    found = {name: column.curves.get("profit") for name, column in study.columns.items()}
-    return {name: (curves.area, curves.area_p_value) for name, curves in found.items() if curves is not None}
+    """For every numeric column: the area between the gain curve of profit and the random line, and its p-value."""
+    profit_curves = {name: column.curves.get("profit") for name, column in study.columns.items()}
+    return {name: (curves.area, curves.area_p_value) for name, curves in profit_curves.items() if curves is not None}
 
 
 def finding(study: GroupStudy) -> str:

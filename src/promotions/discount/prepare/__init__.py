@@ -1,1 +1,1 @@
-"""The tables of discounts, read, checked and cleared of what was measured after the discount."""
+"""The tables of discounts, read, checked and without the columns measured after the discount."""

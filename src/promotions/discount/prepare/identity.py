@@ -1,4 +1,4 @@
-"""Is profit what sales leave at a margin, less the discount? Which margin, and in which rows is it not?"""
+"""Is profit = margin × sales − discount? At which margin, and in which rows does it fail?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from promotions.base.validation import require_choice
 from promotions.discount.margin import is_margin
 
 CENT = 0.01
-# Of a cent, by which a rounder margin may be off the one measured and still be the one meant.
+# Cents by which the median |deviation| may grow if the measured margin is rounded to the intended one.
 SLACK = 0.1
 MOST_DECIMALS = 8
 
@@ -21,7 +21,7 @@ class Identity:
     """What a table says about profit = margin · sales − discount.
 
     margin: the one its rows state.  rows: of the table.  beyond_a_cent: rows whose profit is off by more than that.
-    unexplained: rows that are off by more than cents and the rounding of discounts can explain.  largest: largest
+    unexplained: rows with a larger deviation than cents and the rounding of discounts explain.  largest: largest
     |deviation|, money; worst: its row, from 0.  expected: the profit expected there.
     """
 
@@ -35,17 +35,17 @@ class Identity:
 
     @property
     def holds(self) -> bool:
-        """Whether most rows keep to ``margin``."""
+        """Whether most rows follow ``margin``."""
         return 2 * self.unexplained < self.rows
 
     @property
     def usable(self) -> bool:
-        """Whether ``margin`` is the table's own: most rows keep to it, and a margin can be so."""
+        """Whether ``margin`` is the table's own: most rows follow it, and it is a possible margin."""
         return self.holds and is_margin(self.margin)
 
 
 def profit_identity(frame: pd.DataFrame) -> Identity:
-    """The margin a table states, and the rows that do not keep to it.
+    """The margin that a table states, and the rows that do not follow it.
 
     The margin is the median of (profit + discount) / sales over rows with sales, rounded to the fewest decimals that
     fit as well: then the median |deviation| grows by a tenth of a cent at most. A deviation is profit − (margin·sales −
@@ -67,7 +67,7 @@ def profit_identity(frame: pd.DataFrame) -> Identity:
     margin = next((each for each in rounder if off(each) <= off(measured) + SLACK * CENT), measured)
     deviation = profit - margin * sales + discount
     size = np.abs(deviation)
-    # What floating point leaves of an exact cent is no deviation.
+    # Rounding errors of floating point are no deviation.
     allowed = CENT + 1e-9 * np.maximum(1.0, np.abs(sales))
     rounding = 0.5 if (discount == np.rint(discount)).all() else 0.0
     worst = int(size.argmax())
@@ -85,26 +85,26 @@ def profit_identity(frame: pd.DataFrame) -> Identity:
 def check_identity(tables: Mapping[str, pd.DataFrame], names: Mapping[str, str], action: object) -> dict[str, Identity]:
     """``profit_identity`` of each table that has rows; InputError if rows are unexplained and ``action`` is stop.
 
-    names: how errors call each table's file.  action: stop | warn (discount.checks.on_identity).
+    names: the name of each table's file in errors.  action: stop | warn (discount.checks.on_identity).
     """
     stops = require_choice(action, ("stop", "warn"), "discount.checks.on_identity") == "stop"
-    found = {}
+    identities = {}
     for role, frame in tables.items():
         if frame.empty:
             continue
         try:
-            found[role] = profit_identity(frame)
+            identities[role] = profit_identity(frame)
         except InputError as problem:
             raise InputError(f"{names[role]}: {problem}") from None
-        if stops and (problem_text := problem_of(found[role], frame)):
+        if stops and (problem_text := problem_of(identities[role], frame)):
             raise InputError(
                 f"{names[role]}: {problem_text}; correct the file, or set discount.checks.on_identity to warn"
             )
-    return found
+    return identities
 
 
 def problem_of(identity: Identity, frame: pd.DataFrame) -> str:
-    """What is wrong with a table's profit, in a sentence; empty if nothing is."""
+    """What is wrong with a table's profit, in a sentence; empty if it is right."""
     if identity.holds and not is_margin(identity.margin):
         return (
             f"profit is {identity.margin:g} × sales − discount, but a margin, what a dollar of sales leaves, is above "
@@ -124,8 +124,8 @@ def deviation_text(identity: Identity, frame: pd.DataFrame) -> str:
 
 
 def stated_margins(identities: Mapping[str, Identity]) -> dict[str, float]:
-    """By role, the margins of the tables that state one."""
-    return {role: found.margin for role, found in identities.items() if found.usable}
+    """The margins by role, of the tables that state one."""
+    return {role: identity.margin for role, identity in identities.items() if identity.usable}
 
 
 def identity_metrics(identities: Mapping[str, Identity]) -> dict[str, dict[str, float | int]]:
@@ -135,18 +135,18 @@ def identity_metrics(identities: Mapping[str, Identity]) -> dict[str, dict[str, 
     """
     return {
         role: {
-            "margin": found.margin,
-            "stated": found.usable,
-            "rows_beyond_a_cent": found.beyond_a_cent,
-            "rows_unexplained": found.unexplained,
-            "largest_deviation": found.largest,
+            "margin": identity.margin,
+            "stated": identity.usable,
+            "rows_beyond_a_cent": identity.beyond_a_cent,
+            "rows_unexplained": identity.unexplained,
+            "largest_deviation": identity.largest,
         }
-        for role, found in identities.items()
+        for role, identity in identities.items()
     }
 
 
 def margins_text(identities: Mapping[str, Identity], tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What a reader should know: tables that state different margins, and rows that state none."""
+    """Notes for readers: tables that state different margins, and rows that state none."""
     notes = [f"{role}: {text}" for role, each in identities.items() if (text := problem_of(each, tables[role]))]
     margins = stated_margins(identities)
     if len(set(margins.values())) > 1:

@@ -1,8 +1,8 @@
-"""Which columns were written down after the discount? Under a randomised discount those that depend on it.
+"""Which columns were measured after the discount? Under a randomised discount those that depend on it.
 
 A discount given by lot cannot depend on what a customer did before. So a column of the randomised table that depends on
-the dose was measured after it (or the lot was none): it is an outcome, and whoever controls for it takes a part of the
-effect away. It is barred in every table, because it is the same column there.
+the dose was measured after it (or the discount was not random). It is an outcome, and controlling for it removes part
+of the effect. It is barred in every table, because it is the same column there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,9 +30,9 @@ BY_HAND = "by hand"
 DOSE_GROUPS = 5
 VALUE_BINS = 8
 MOST_LEVELS = 20
-# Expected in every cell of a table of bins by doses, and customers whose values a mean rests on where doses are high.
+# Least expected customers in a cell of bins by doses, and least customers behind a mean where doses are high.
 LEAST_IN_CELL = 5
-# Skewness below which the gamma law is the normal one, and better computed as such.
+# Below this skewness the gamma law is computed as the normal law.
 NO_SKEW = 1e-3
 
 
@@ -41,18 +41,18 @@ def post_treatment_table(randomised: pd.DataFrame, alpha: float, exclude: Iterab
 
     ``column, test, statistic, p_value, p_value_holm, barred, why``, columns that are barred first, then by p-value.
 
-    * mean: ``statistic`` is the correlation with the discount, of a category the square root of the share of the
-      ranked discount's variance between levels (η, of Kruskal–Wallis). Its p-value is ``mean_test``'s, which no heavy
-      tail can mislead.
+    * mean: ``statistic`` is the correlation with the discount, for a category the square root of the share of the
+      ranked discount's variance between levels (η, of Kruskal–Wallis). Its p-value is ``mean_test``'s, which is robust
+      to heavy tails.
     * distribution: ``statistic`` is Cramér's V of bins (zeros, missing values and rare levels are bins too) by groups
       of doses; the p-value is Pearson's.
     * by hand: columns of ``exclude``, whatever the tests say.
 
     p_value_holm: Holm's (1979) correction over all tests; a column with one below ``alpha`` is barred: if none depends
-    on the dose, one is barred with a probability of alpha at most. A test for which there is too little (p_value NaN)
-    bars nothing. why: in words.
+    on the dose, one is barred with a probability of at most alpha. A test without enough data (p_value NaN) bars
+    nothing. why: in words.
 
-    randomised: rows with ``discount``; ``row`` and money are no candidates.  With fewer than two doses or no rows no
+    randomised: rows with ``discount``; ``row`` and money are not tested.  With fewer than two doses or no rows no
     test can be made: only the rows of ``exclude`` are returned.
     """
     require_share(alpha, "discount.checks.alpha", below_one=True)
@@ -102,12 +102,12 @@ def post_treatment_metrics(table: pd.DataFrame, barred: Sequence[str]) -> dict[s
 
 
 def post_treatment_text(barred: Sequence[str], randomised: pd.DataFrame) -> str:
-    """What was found, in words."""
-    found = f"barred: {', '.join(barred)}" if barred else "no column is barred"
+    """The result of the tests, in words."""
+    barred_text = f"barred: {', '.join(barred)}" if barred else "no column is barred"
     if can_be_tested(randomised):
-        return found
+        return barred_text
     reason = "one discount only in the randomised table" if len(randomised) else "no randomised table"
-    return f"{reason}: columns measured after the discount cannot be found, {found}"
+    return f"{reason}: columns measured after the discount cannot be found, {barred_text}"
 
 
 def can_be_tested(randomised: pd.DataFrame) -> bool:
@@ -116,27 +116,27 @@ def can_be_tested(randomised: pd.DataFrame) -> bool:
 
 
 def mean_test(values: Floats, dose: Floats) -> float:
-    """p-value of: the mean of a number does not depend on the dose. NaN if there is too little to tell.
+    """p-value of H₀: the mean of a number does not depend on the dose. NaN if the data are too few.
 
     T = Σ x_i r_i, r the centred mid-ranks of the doses and x the centred values, cut off at both ends. If the two are
-    independent every order of the doses is as likely, whatever their laws, zeros and ties:
+    independent, all orders of the doses are equally likely, for any laws, zeros and ties:
 
         E T = 0,   E T² = Σx² Σr² / (n − 1),   E T³ = n/((n − 1)(n − 2)) · Σx³ Σr³.
 
     The p-value is P(|Z| ≥ |T|/sd) for the gamma law with these three moments (Pearson's type III; the normal one where
-    there is no skew). Source: Mielke & Berry (2007), ch. 2. The law of T is near it only if no few customers decide:
+    there is no skew). Source: Mielke & Berry (2007), ch. 2. The approximation needs that no few customers dominate:
     values are cut off at the c-th largest and smallest, with c the least number for which 5 customers at the cut are
-    expected where doses are far from their mean, c = 5·n·max r²/Σr². With fewer than 2c customers, or if all but fewer
-    than c have the same value, there is too little to tell. A constant has p-value 1.
+    expected where doses are far from their mean, c = 5·n·max r²/Σr². With fewer than 2c customers, or if all but
+    fewer than c have the same value, the data are too few. A constant has p-value 1.
 
     values, dose: (n,); rows with a missing value are left out.
     """
-    known = ~np.isnan(values)
-    x = values[known]
+    present = ~np.isnan(values)
+    x = values[present]
     n = len(x)
-    if n == 0 or np.ptp(x) == 0 or np.ptp(dose[known]) == 0:
+    if n == 0 or np.ptp(x) == 0 or np.ptp(dose[present]) == 0:
         return 1.0
-    r = stats.rankdata(dose[known]) - (n + 1) / 2
+    r = stats.rankdata(dose[present]) - (n + 1) / 2
     ends = _ends(r)
     if 2 * ends > n:
         return float("nan")
@@ -144,7 +144,7 @@ def mean_test(values: Floats, dose: Floats) -> float:
     x = np.clip(x, ordered[ends - 1], ordered[n - ends])
     if np.ptp(x) == 0:
         return float("nan")
-    # Scaled, so that no third power leaves the floats.
+    # Scaled, so that no third power overflows.
     x = (x - x.mean()) / np.ptp(x)
     r = r / n
     deviation = np.sqrt((x @ x) * (r @ r) / (n - 1))
@@ -153,10 +153,10 @@ def mean_test(values: Floats, dose: Floats) -> float:
 
 
 def distribution_test(codes: Codes, groups: Codes) -> tuple[float, float]:
-    """Cramér's V of bins by groups of doses, and Pearson's p-value of: no bin is more frequent at some doses.
+    """Cramér's V of bins by groups of doses, and Pearson's p-value of H₀: no bin is more frequent at some doses.
 
     χ² has (K − 1)(G − 1) degrees of freedom, V = sqrt(χ² / (n·min(K − 1, G − 1))). Bins of which a group is expected to
-    hold fewer than 5 are pooled; if one bin is left there is too little to tell: NaN.
+    hold fewer than 5 are pooled; NaN if one bin is left.
 
     codes, groups: (n,) from 0.
     """
@@ -187,7 +187,7 @@ class _Doses:
         middle = (stats.rankdata(dose) - 0.5) / len(dose)
         for parts in range(DOSE_GROUPS, 1, -1):
             groups = np.unique((middle * parts).astype(np.intp), return_inverse=True)[1]
-            # A dose that few were given joins its neighbours.
+            # A rare dose joins its neighbours.
             if np.bincount(groups).min() >= len(dose) / (4 * DOSE_GROUPS):
                 break
         return cls(dose, groups)
@@ -206,10 +206,10 @@ def _tests(column: "pd.Series[Any]", doses: _Doses) -> list[tuple[str, float, fl
 
 
 def _correlation(values: Floats, dose: Floats) -> float:
-    known = ~np.isnan(values)
-    if known.sum() < 2 or np.ptp(values[known]) == 0 or np.ptp(dose[known]) == 0:
+    present = ~np.isnan(values)
+    if present.sum() < 2 or np.ptp(values[present]) == 0 or np.ptp(dose[present]) == 0:
         return 0.0
-    return float(np.corrcoef(values[known], dose[known])[0, 1])
+    return float(np.corrcoef(values[present], dose[present])[0, 1])
 
 
 def _levels_test(codes: Codes, dose: Floats) -> tuple[float, float]:
@@ -226,12 +226,12 @@ def _levels_test(codes: Codes, dose: Floats) -> tuple[float, float]:
 
 
 def _ends(r: Floats) -> int:
-    """Customers so many that ``LEAST_IN_CELL`` of them are expected where doses are far from their mean."""
+    """The number of customers of whom ``LEAST_IN_CELL`` are expected where doses are far from their mean."""
     return int(np.ceil(LEAST_IN_CELL * len(r) * (r**2).max() / (r @ r)))
 
 
 def _value_bins(column: "pd.Series[Any]", smallest_share: float) -> Codes:
-    """As many bins, eight at most, as are still large enough in the smallest group of doses."""
+    """At most eight bins, each large enough in the smallest group of doses."""
     for most in range(VALUE_BINS, 2, -1):
         codes = bins(column, most=most)
         sizes = np.bincount(codes)
@@ -241,7 +241,7 @@ def _value_bins(column: "pd.Series[Any]", smallest_share: float) -> Codes:
 
 
 def _pooled(codes: Codes, least: float) -> Codes:
-    """Bins by size, the largest first; those of fewer than ``least`` rows, or beyond ``MOST_LEVELS``, are one."""
+    """Bins by size, the largest first; those of fewer than ``least`` rows, or after ``MOST_LEVELS``, are one."""
     counts = np.bincount(codes)
     order = np.argsort(-counts, kind="stable")
     kept = min(int((counts >= least).sum()), MOST_LEVELS)
@@ -267,10 +267,10 @@ def _two_sided(distance: float, skew: float) -> float:
 def _why(name: str, rows: pd.DataFrame, alpha: float, by_hand: Iterable[str]) -> str:
     """The reason in words, from the rows of one column."""
     tests = rows[rows["test"] != BY_HAND]
-    found = tests[tests["p_value_holm"] < alpha]
+    significant = tests[tests["p_value_holm"] < alpha]
     reasons = ["listed in discount.exclude"] if name in by_hand else []
-    if len(found):
-        row = found.iloc[0]
+    if len(significant):
+        row = significant.iloc[0]
         p_value = f"corrected {p_text(row['p_value_holm'], 1)}"
         strength = f"{'correlation' if row['test'] == MEAN else 'V ='} {number(row['statistic'], 2)}"
         what = "depends" if row["test"] == MEAN else "its distribution depends"

@@ -6,17 +6,16 @@ The world. A customer of age a who is given the discount d buys, on average, for
     slope(a) = 15.5 + 2.2·w(a),  jump(a) = 250 + 600·w(a),  steeper(a) = 2.5 + 0.5·w(a),  w(a) = s((a − 37)/1.5),
 
 s the logistic function, and leaves profit = 0.05·sales − d. A small discount loses money on everybody; one of about 100
-gets customers to come back, the young for less than it costs, the older for more. So profit is U-shaped in the discount
-on average, no discount is the best that all can be given alike, and a large one pays for customers above 35. Only dose
+brings customers back; the young then earn less than it costs, the older more. So on average profit is U-shaped in the
+discount, the best single discount for all is none, and a large one pays for customers above 35. Only dose
 and age decide the response. Noise is multiplicative, log-normal, with mean 1.
 
-The tables. *Observational*: the company forecasts sales, sorts the forecasts into tenths, and gives more to those of
-whom it expects more, and to the older. Sales and discount share these causes: profit seems to rise with the discount.
+The tables. *Observational*: the company forecasts sales, sorts the forecasts into tenths, and gives more to those with
+higher forecasts, and to the older. Sales and discount share these causes: profit seems to rise with the discount.
 *Randomised*: one of 17 levels by lot, small ones more often. *Cut-off*: above 19 months of tenure a high discount is
 likely, below it is rare (fuzzy). *Panel*: other customers each month; women get 25 from month 5, everybody in the state
 MG gets 25 more from month 11; the gender of a tenth is not known, and half of these are women. Grocery spend of months
-3 to 6, clothes and baby of month 6 were written down after the discount and grow with it: traps for whoever takes them
-for features.
+3 to 6, clothes and baby of month 6 were measured after the discount and grow with it: traps if used as features.
 
 Sizes, ages, states, months and spend by category resemble those of a real shop; the effects are made up.
 """
@@ -81,7 +80,7 @@ SPEND = {
 }
 # Groceries: money a month on average, unit, share active in a later month, shape of the taste for them, worth.
 GROCERIES, GROCERY_UNIT, GROCERY_ACTIVE, GROCERY_SHAPE, GROCERY_WORTH = 24.0, 5.0, 0.72, 0.9, 4.0
-# What was written down after the discount: share of customers in whom it shows, money where they come back for sure.
+# Columns measured after the discount: share of customers in whom it shows, money if they come back for sure.
 POST_TREATMENT = {
     **{f"spend_{month}m_groceries": (0.6, 110.0) for month in range(3, 7)},
     "spend_6m_clothes": (0.12, 300.0),
@@ -106,7 +105,7 @@ class Simulation:
 
 
 def simulate(sizes: Mapping[str, Any], rng: np.random.Generator) -> Simulation:
-    """Draw the four tables; each has a random stream of its own, so the size of one changes none of the others.
+    """Draw the four tables; each has its own random stream, so the size of one does not change the others.
 
     sizes: rows of each of ``ROLES``, whole numbers of 500 or more; raises InputError otherwise.
     """
@@ -135,7 +134,7 @@ def response(dose: ArrayLike, age: ArrayLike) -> Floats:
 
 
 def age_shares() -> Floats:
-    """P(age) over ``AGES``: log-normal, median 30.9 years, in whole years. Independent of everything but sales."""
+    """P(age) over ``AGES``: log-normal, median 30.9 years, in whole years. Independent of everything except sales."""
     edges = np.concatenate([[0.0], AGES[1:] - 0.5, [np.inf]])
     with np.errstate(divide="ignore"):
         return np.diff(ndtr(np.log(edges / 30.9) / 0.2))
@@ -211,7 +210,7 @@ def _customer_table(people: _People, dose: Floats, rng: np.random.Generator) -> 
 
 
 def _outcome(expected: Floats, dose: Floats, noise: float, rng: np.random.Generator) -> dict[str, Floats]:
-    """Sales about their expectation, and profit, both in cents."""
+    """Sales around their expectation, and profit, both in cents."""
     sales = np.round(expected * np.exp(noise * rng.standard_normal(len(expected)) - noise**2 / 2), 2)
     return {"sales": sales, "discount": dose, "profit": np.round(MARGIN * sales - dose, 2)}
 
@@ -258,12 +257,12 @@ def draw_panel(n: int, rng: np.random.Generator) -> pd.DataFrame:
     dose = TREATED_DOSE * ((gender == TREATED_GENDER) & (month >= TREATED_FROM))
     dose += REGION_DOSE * ((names == REGION) & (month >= REGION_FROM))
     baseline = 940 + 14 * age + 60 * month - 25 * (gender == TREATED_GENDER) + STATE_LEVELS[state]
-    known = pd.Series(gender, dtype="string").mask(rng.random(n) < MISSING_GENDER)
+    recorded = pd.Series(gender, dtype="string").mask(rng.random(n) < MISSING_GENDER)
     return pd.DataFrame(
         {
             **_outcome(baseline + response(dose, age), dose, PANEL_NOISE, rng),
             "age": age,
-            "gender": known,
+            "gender": recorded,
             "cust_state": names,
             RUNNING: np.maximum(np.rint(rng.normal(20, 4.5, n)), 0),
             "month": month,
@@ -272,7 +271,7 @@ def draw_panel(n: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def tenths(values: Floats) -> NDArray[np.intp]:
-    """The tenth of all values, 0 to 9, that each falls into."""
+    """The tenth of each value among all, 0 to 9."""
     return np.searchsorted(np.quantile(values, np.arange(1, 10) / 10), values, side="right")
 
 
@@ -298,8 +297,8 @@ def truth() -> dict[str, float | str]:
       gets the best level of their age; ``oracle_lead``: the difference.
     * ``slope_{sales,profit}_naive``: regression on the discount alone in the log; ``…_bins`` with a dummy a tenth of
       the forecast; ``…_bins_age`` with age as well; ``…_log``: the partially linear coefficient, E[Cov(D, Y | X)] /
-      E[Var(D | X)], where double ML with all columns leads; ``…_log_average``: E[Cov(D, Y | X)/Var(D | X)]. Effects
-      differ and bend, so no two of them are equal, nor equal to the slope in the test.
+      E[Var(D | X)], the limit of double ML with all columns; ``…_log_average``: E[Cov(D, Y | X)/Var(D | X)]. Effects
+      differ and bend, so all of these differ, also from the slope in the test.
     * ``jump_{discount,sales,profit}`` at the cut-off, and per dollar of discount ``effect_per_dollar_at_cutoff``
       (profit) and ``sales_per_dollar_at_cutoff``.
     * ``did_effect``, ``did_effect_sales``: of 25 on women. ``region_effect``, ``region_effect_sales``: of 25 more on
@@ -344,7 +343,7 @@ def _truth_of_the_test() -> dict[str, float | str]:
 
 
 def _truth_of_the_log() -> dict[str, float | str]:
-    """Discounts depend on tenth and age alone: within these cells their law and all means are known."""
+    """Discounts depend on tenth and age alone: within these cells their distribution and all means are known."""
     tenth, age = np.repeat(np.arange(10), len(AGES)), np.tile(AGES, 10).astype(np.float64)
     weight, baseline = _log_cells()
     edges = np.concatenate([[-np.inf], (LOG_DOSES[1:] + LOG_DOSES[:-1]) / 2, [np.inf]])
@@ -369,8 +368,8 @@ def _truth_of_the_log() -> dict[str, float | str]:
         "log": float(covariance.sum() / variance.sum()),
         "log_average": float(weight @ (covariance / variance)),
     }
-    found: dict[str, float | str] = {f"slope_sales_{name}": value for name, value in slopes.items()}
-    return found | {f"slope_profit_{name}": MARGIN * value - 1 for name, value in slopes.items()}
+    truths: dict[str, float | str] = {f"slope_sales_{name}": value for name, value in slopes.items()}
+    return truths | {f"slope_profit_{name}": MARGIN * value - 1 for name, value in slopes.items()}
 
 
 def _log_cells() -> tuple[Floats, Floats]:
@@ -380,7 +379,7 @@ def _log_cells() -> tuple[Floats, Floats]:
     cell = tenths(_forecast(people, rng)) * len(AGES) + (people.age - AGES[0]).astype(np.intp)
     counts = np.bincount(cell, minlength=10 * len(AGES))
     total = np.bincount(cell, people.baseline, minlength=len(counts))
-    # A cell nobody fell into weighs next to nothing; as nothing it would be divided by.
+    # An empty cell gets almost no weight instead of 0, because its weight is a divisor.
     return np.maximum(counts, 1e-6) / DRAWS, total / np.maximum(counts, 1)
 
 

@@ -14,11 +14,11 @@ from promotions.user_files import require_columns, why_no_feature
 ROLES = ("observational", "randomised", "cutoff", "panel")
 CUSTOMER_ROLES = ("observational", "randomised", "cutoff")
 MONEY = ("sales", "discount", "profit")
-# Made by the company before the campaign, and only for the customers of its own log.
+# The company made them before the campaign, and only for the customers of its log.
 PREDICTIONS = ("sales_prediction", "sales_prediction_bins")
 # Categories even where they are coded as numbers.
 CATEGORIES = ("gender", "cust_state")
-# A column is one of numbers with slips if no more than this share of it cannot be read as a number.
+# A column is numeric, with slips, if at most this share of it cannot be read as a number.
 SLIPS = 0.1
 
 
@@ -27,29 +27,29 @@ def require_excluded(exclude: object, raw: Mapping[str, pd.DataFrame]) -> list[s
     key = "discount.exclude"
     if not isinstance(exclude, list) or not all(isinstance(name, str) for name in exclude):
         raise InputError(f"{key}: expected a list of columns, got {exclude!r}; write [] for none")
-    known = dict.fromkeys(str(column) for frame in raw.values() for column in frame)
+    columns = dict.fromkeys(str(column) for frame in raw.values() for column in frame)
     for name in exclude:
         if name in MONEY:
             raise InputError(f"{key}: {name!r} is what the analysis is about; take it out of the list")
-        if name not in known:
-            raise InputError(f"{key}: no table has a column {name!r}; there is {', '.join(map(repr, known))}")
+        if name not in columns:
+            raise InputError(f"{key}: no table has a column {name!r}; there is {', '.join(map(repr, columns))}")
     return list(dict.fromkeys(exclude))
 
 
 def typed_tables(
     raw: Mapping[str, pd.DataFrame], running: str, names: Mapping[str, str], exclude: Iterable[str] = ()
 ) -> dict[str, pd.DataFrame]:
-    """The tables that are there, typed, and for each of the others its three money columns without rows.
+    """The given tables, typed; each of the others with its three money columns and no rows.
 
     ``row`` (int64) is the position in the file, from 0. Money, the running variable and the month are float64 without
-    gaps; numbers float64 with NaN; categories pandas strings with <NA>: text, and ``gender`` and ``cust_state`` however
-    they are coded (1.0 becomes "1"). A column that is text in one table is a category in all.
+    gaps; numbers float64 with NaN; categories pandas strings with <NA>: text, and ``gender`` and ``cust_state`` even if
+    they are numbers (1.0 becomes "1"). A column that is text in one table is a category in all.
 
     raw: by role, as files (each cell as text) or a simulation give them.  running: the cut-off's running variable.
-    names: by role, how errors call the file.  exclude: columns that need not be readable.
+    names: by role, the file's name in errors.  exclude: columns that need not be readable.
     Raises InputError naming file, column, row and value if there is no table at all, a required column is absent (all:
-    discount, sales, profit; panel: month; cutoff: the running variable), a cell of it is empty, or one that has to be a
-    number is none (a column is taken for text if more than a tenth of it is).
+    discount, sales, profit; panel: month; cutoff: the running variable), a cell of it is empty, or a numeric cell
+    cannot be read (a column with more than a tenth of such cells is text).
     """
     if not raw:
         raise InputError(
@@ -66,7 +66,7 @@ def typed_tables(
 
 
 def empty_table() -> pd.DataFrame:
-    """What stands for a table that the user does not have."""
+    """The table in place of one that the user does not have."""
     return pd.DataFrame({name: pd.Series(dtype=np.float64) for name in MONEY}).assign(row=pd.Series(dtype=np.int64))[
         ["row", *MONEY]
     ]
@@ -76,9 +76,9 @@ def usable_features(tables: Mapping[str, pd.DataFrame], barred: Iterable[str]) -
     """Columns that may describe customers, in the file's order, and what was left out with the reason.
 
     Features are the columns of the customer tables that are there (of the panel, if it alone is) but money, row, month,
-    the company's predictions and what is barred. Left out is a column that one of these tables lacks (what the
-    randomised one lacks could not be tested either), and one that in any of them is empty, constant, without a name, or
-    text of which most values occur once: it names customers, it does not describe them.
+    the company's predictions and what is barred. A column is left out if one of these tables lacks it
+    (without the randomised one it cannot be tested), or if in any of them it is empty, constant, without a name, or
+    text with mostly unique values, which names customers and does not describe them.
     """
     present = [tables[role] for role in CUSTOMER_ROLES if len(tables[role])] or [tables["panel"]]
     skipped = {*MONEY, *PREDICTIONS, *barred, "row", "month"}
@@ -98,19 +98,19 @@ def usable_features(tables: Mapping[str, pd.DataFrame], barred: Iterable[str]) -
 
 
 def predictions(tables: Mapping[str, pd.DataFrame], barred: Iterable[str]) -> list[str]:
-    """The company's own predictions: columns of its log that describe customers there and nowhere else."""
+    """The company's own predictions: columns that only its log has."""
     return [name for name in PREDICTIONS if name in tables["observational"] and name not in set(barred)]
 
 
 def missing_cells(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, int]]:
-    """Empty cells of each table that has rows: all of them (``cells``), and those of each column that has some."""
-    found = {}
+    """Empty cells of each table that has rows: all of them (``cells``), and those of each column with any."""
+    missing = {}
     for role, table in tables.items():
         if len(table):
             counts = table.isna().sum()
             by_column = {str(name): int(count) for name, count in counts.items() if count}
-            found[role] = {"cells": int(counts.sum()), **by_column}
-    return found
+            missing[role] = {"cells": int(counts.sum()), **by_column}
+    return missing
 
 
 def rows_text(rows: Mapping[str, int]) -> str:
@@ -121,15 +121,15 @@ def rows_text(rows: Mapping[str, int]) -> str:
 
 
 def _is_text(column: "pd.Series[Any]") -> bool:
-    """Whether a column holds text: more of its values than slips can explain are no numbers."""
+    """Whether a column holds text: too many of its values are no numbers to be slips."""
     if pd.api.types.is_numeric_dtype(column):
         return False
-    known = column.dropna()
-    return len(known) > 0 and bool(np.isnan(_numbers(known)).mean() > SLIPS)
+    present = column.dropna()
+    return len(present) > 0 and bool(np.isnan(_numbers(present)).mean() > SLIPS)
 
 
 def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
-    """Cells as numbers; NaN where a cell is missing or none."""
+    """Cells as numbers; NaN where a cell is missing or no number."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     text = column.astype("string")

@@ -1,4 +1,4 @@
-"""May the cut-off be believed? Density, other columns, other cut-offs, other bandwidths; and where to look for it.
+"""Can the cut-off be trusted? Density, other columns, other cut-offs, other bandwidths; and the search for it.
 
 Sources: Cattaneo, Jansson & Ma (2020) for the density (rddensity); Frandsen (2017), "Party bias in union representation
 elections: testing for manipulation in the regression discontinuity design when the running variable is discrete";
@@ -21,22 +21,22 @@ from promotions.inference.multiplicity import holm
 
 Floats = NDArray[np.float64]
 
-# A placebo, or a bandwidth of the picture, has at least so many customers on each side; and there are at most so many.
+# Least customers on each side of a placebo, or within a bandwidth of the picture; and the most placebos or bandwidths.
 LEAST_CUSTOMERS, MOST_PLACEBOS = 100, 20
 # The running variable is discrete if so many customers share a value on average.
 SHARED = 10
 MULTIPLIERS = 2000
-# A cut-off is searched where at least this share of the customers is on each side.
+# Candidates of the search have at least this share of the customers on each side.
 TRIMMED, MOST_CANDIDATES = 0.05, 100
 SEARCH_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class DensityTest:
-    """Is the number of customers continuous at the cut-off? Who can choose a side makes it jump.
+    """Is the number of customers continuous at the cut-off? It jumps if customers can choose a side.
 
-    p_value: rddensity's, made for continuous variables.  For a discrete one also counts of the first treated value and
-    of its neighbours, ``bend``, and Frandsen's p-values with that bend and with none (p_value_straight); else None.
+    p_value: rddensity's, made for continuous variables.  For discrete ones also the counts of the first treated value
+    and of its neighbours, ``bend``, and Frandsen's p-values with that bend and with none (p_value_straight); else None.
     """
 
     p_value: float
@@ -46,15 +46,15 @@ class DensityTest:
     p_value_straight: float | None = None
 
     def to_dict(self) -> dict[str, float]:
-        """Numbers by name; what is None is left out."""
-        found: dict[str, float] = {"p_value": self.p_value}
+        """Numbers by name, without those that are None."""
+        numbers: dict[str, float] = {"p_value": self.p_value}
         if self.counts is not None and self.bend is not None:
             below, at, above = self.counts
-            found |= {"customers_before": below, "customers_first_treated": at, "customers_after": above}
-            found["bend"] = self.bend
+            numbers |= {"customers_before": below, "customers_first_treated": at, "customers_after": above}
+            numbers["bend"] = self.bend
         if self.p_value_discrete is not None and self.p_value_straight is not None:
-            found |= {"p_value_discrete": self.p_value_discrete, "p_value_straight": self.p_value_straight}
-        return found
+            numbers |= {"p_value_discrete": self.p_value_discrete, "p_value_straight": self.p_value_straight}
+        return numbers
 
 
 def density_test(running: Floats, cutoff: Cutoff, bend: float | None = None) -> DensityTest:
@@ -68,8 +68,8 @@ def density_test(running: Floats, cutoff: Cutoff, bend: float | None = None) -> 
     treated = cutoff.treated(running)
     values, counts = np.unique(running, return_counts=True)
     first = int(np.searchsorted(values, running[treated].min()))
-    found = rddensity(np.sort(running), c=float(values[first]), bino_flag=False)
-    p_value = float(found.test["p_jk"])
+    density = rddensity(np.sort(running), c=float(values[first]), bino_flag=False)
+    p_value = float(density.test["p_jk"])
     if len(running) < SHARED * len(values) or first + 1 >= len(values):
         return DensityTest(p_value)
     below, at, above = (int(counts[place]) for place in (first - 1, first, first + 1))
@@ -111,21 +111,21 @@ def continuity(frame: pd.DataFrame, features: Sequence[str], design: Design, ban
         used = design.weights(bandwidth) > 0
         if np.ptp(column[used]) == 0:
             continue
-        found = jump(column, design, bandwidth).slope.robust
+        slope = jump(column, design, bandwidth).slope.robust
         spread = float(column.std())
-        # Without any spread on either side the jump is exact and shown by the table, not by a test.
-        p_value = found.p_value if found.error > 1e-12 * spread else float(abs(found.estimate) <= 1e-12 * spread)
-        rows.append((feature, name, found.estimate, found.error, found.estimate / spread, p_value))
+        # Without spread on either side the jump is exact: the table shows it, no test is needed.
+        p_value = slope.p_value if slope.error > 1e-12 * spread else float(abs(slope.estimate) <= 1e-12 * spread)
+        rows.append((feature, name, slope.estimate, slope.error, slope.estimate / spread, p_value))
     table = pd.DataFrame(rows, columns=["feature", "column", "jump", "error", "standardised", "p_value"])
     table["p_value_holm"] = holm(table["p_value"].to_numpy(dtype=np.float64))
     return table.sort_values(["p_value", "column"], kind="stable", ignore_index=True)
 
 
 def placebos(running: Floats, outcomes: dict[str, Floats], cutoff: Cutoff, bandwidth: float) -> pd.DataFrame:
-    """``outcome, cutoff, side, estimate, error, ci_low, ci_high, p_value, p_value_holm``: jumps where there is none.
+    """``outcome, cutoff, side, estimate, error, ci_low, ci_high, p_value, p_value_holm``: jumps where no rule changes.
 
     At values on either side of the cut-off, from the customers of that side alone (the real jump would spoil them),
-    local linear with HC1 errors; the real cut-off, from everybody, has side "real". At most 20, evenly over the
+    local linear with HC1 errors; the real cut-off, from all customers, has side "real". At most 20, evenly over the
     customers, each with two values and 100 customers on both sides. Holm's correction is over the placebos of an
     outcome.
     """
@@ -138,8 +138,8 @@ def placebos(running: Floats, outcomes: dict[str, Floats], cutoff: Cutoff, bandw
             x, y = running[members], outcome[members]
             for value in _placebo_values(x, cutoff.start, bandwidth):
                 there = Cutoff(value, cutoff.start)
-                found = jump(y, Design(x - value, there.treated(x)), bandwidth).slope.robust
-                rows.append({"outcome": name, "cutoff": value, "side": side, **found.to_dict()})
+                slope = jump(y, Design(x - value, there.treated(x)), bandwidth).slope.robust
+                rows.append({"outcome": name, "cutoff": value, "side": side, **slope.to_dict()})
     table = pd.DataFrame(rows)
     table["p_value_holm"] = table["p_value"]
     for name in outcomes:
@@ -179,18 +179,18 @@ def by_bandwidth(
     for name, outcome in outcomes.items():
         cells = Cells.of(outcome[:, None], design)
         for width in widths:
-            found = jump(outcome, design, width)
+            local_jump = jump(outcome, design, width)
             honest = honest_jump(cells, curvatures[name], width)
             rows.append(
                 {
                     "outcome": name,
                     "bandwidth": width,
-                    "estimate": found.slope.robust.estimate,
-                    "ci_low": found.slope.robust.ci_low,
-                    "ci_high": found.slope.robust.ci_high,
+                    "estimate": local_jump.slope.robust.estimate,
+                    "ci_low": local_jump.slope.robust.ci_low,
+                    "ci_high": local_jump.slope.robust.ci_high,
                     "honest_low": honest.ci_low,
                     "honest_high": honest.ci_high,
-                    "customers": found.customers,
+                    "customers": local_jump.customers,
                     "given": width in given,
                 }
             )
@@ -207,12 +207,12 @@ class Search:
 
 
 def search_cutoff(dose: Floats, running: Floats, rng: np.random.Generator) -> Search:
-    """The value above which the dose jumps most, and a p-value that knows that it was searched for.
+    """The value above which the dose jumps most, and a p-value that allows for the search.
 
-    The dose is a parabola in the running variable plus a jump at v; v̂ has the smallest sum of squares. Of no jump at
-    any v: the largest |t_v| of the score tests, t_v = Σ r_v·e/sqrt(Σ r_v²·e²), with r_v the residual of 1{x > v} and e
-    that of the dose on the parabola, against its largest value with each e multiplied by a normal number; 2,000 times.
-    A dose that bends faster than a parabola can pass for one that jumps.
+    The dose is a parabola in the running variable plus a jump at v; v̂ has the smallest sum of squares. The p-value of
+    no jump at any v compares the largest |t_v| of the score tests, t_v = Σ r_v·e/sqrt(Σ r_v²·e²), with r_v the residual
+    of 1{x > v} and e that of the dose on the parabola, against its largest value with each e multiplied by a normal
+    number; 2,000 times. A dose that bends faster than a parabola can look like one that jumps.
 
     dose, running: (n,). Candidates: values with five values and 5 % of the customers on each side, at most 100.
     Raises InputError if there is no candidate.
@@ -240,7 +240,8 @@ def search_cutoff(dose: Floats, running: Floats, rng: np.random.Generator) -> Se
     if not usable.any():
         return Search(float(candidates[0]), 1.0, len(candidates))
     largest = float(np.abs(score.sum(axis=0)[usable] / spread[usable]).max())
-    # Customers of a value share r: only the sums of their products matter, normal with these variances.
+    # Customers with one value share r, so only the sums of their products matter; these are normal with these
+    # variances.
     cell = np.unique(running, return_inverse=True)[1]
     of_step = np.zeros((len(values), len(candidates)))
     of_step[cell] = steps
@@ -269,8 +270,7 @@ def require_found(search: Search, name: str) -> Cutoff:
 def halves(customers: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Two random halves: one to search the cut-off in, one to estimate with.
 
-    A cut-off that was chosen because the dose jumps there jumps more there by luck; customers who took no part in the
-    choice have no such luck.
+    A cut-off chosen for its large jump overstates the jump in the customers that chose it, but not in the others.
     """
     order = rng.permutation(customers)
     return np.sort(order[: customers // 2]), np.sort(order[customers // 2 :])

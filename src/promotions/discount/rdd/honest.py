@@ -1,13 +1,14 @@
-"""Intervals for a jump that say how far a line may be trusted: the second derivative is bounded, |f''| ≤ K.
+"""Intervals for a jump where lines are only approximate: the second derivative is bounded, |f''| ≤ K.
 
 Source: Kolesár & Rothe (2018), "Inference in regression discontinuity designs with a discrete running variable"
 (bounded second derivative); Armstrong & Kolesár (2020), "Simple and honest confidence intervals in nonparametric
 regression"; for a ratio Noack & Rothe (2024), "Bias-aware inference in fuzzy regression discontinuity designs".
 
-A local linear estimate Σ w·y reproduces lines, so its bias is what curvature does to it: at most K·B on functions whose
-slope changes by K a unit at most, on either side. The interval  τ̂ ± cv(K·B/se)·se  covers the jump for all of them,
-whether the running variable is discrete or not, cv(b) the 95 % point of |N(b, 1)|. It leans on K, which no data give:
-a function may bend between two values, where nobody is. Hence K is reported, with the K at which the finding falls.
+A local linear estimate Σ w·y reproduces lines, so its bias comes from curvature: at most K·B for functions whose
+slope changes by at most K a unit on either side. The interval  τ̂ ± cv(K·B/se)·se  covers the jump for all of them,
+whether the running variable is discrete or not, cv(b) the 95 % point of |N(b, 1)|. It depends on K, which data cannot
+give: a function may bend between two values, where no customer is. So K is reported, with the K at which the finding
+fails.
 """
 
 from collections.abc import Mapping
@@ -28,12 +29,12 @@ from promotions.inference.estimates import LEVEL, Effect
 Floats = NDArray[np.float64]
 
 ESTIMATED = "estimated"
-# K is so many times the upper end of the curvature that the data show; Imbens & Wager (2019) suggest 2 to 4.
+# K is so many times the upper end of the estimated curvature; Imbens & Wager (2019) suggest 2 to 4.
 SAFETY = 2.0
 # A variance is taken among at least so many customers next to each other.
 NEIGHBOURS = 4
 BANDWIDTHS = 40
-# No bias so large that beyond it the folded normal's point is not that of one tail, to all digits.
+# Above this bias the folded normal's quantile equals that of one tail, to all digits.
 FAR = 8.0
 
 
@@ -70,7 +71,7 @@ class Cells:
     def weights(self, bandwidth: float) -> Floats:
         """(g,) of the local linear estimate Σ weight·mean, triangular kernel; an infinite bandwidth weighs all alike.
 
-        None of them if a side has less than two values within the bandwidth.
+        None if a side has fewer than two values within the bandwidth.
         """
         kernel = np.ones(len(self.distance))
         if bandwidth < np.inf:
@@ -87,7 +88,7 @@ class Cells:
         return result
 
     def largest_bias(self, weights: Floats) -> float:
-        """B: the bias of Σ weight·mean at its worst, where the second derivative is at most 1 on either side.
+        """B: the largest bias of Σ weight·mean if the second derivative is at most 1 on either side.
 
         f(x) = a + b·x + ∫ (x − s)₊ f''(s) ds, and weights annul a and b; so the bias is ∫ f''(s)·W(s) ds with
         W(s) = Σ_{|x| ≥ s} weight·(|x| − s), at most ∫ |W|. W is linear between values of the running variable.
@@ -125,7 +126,7 @@ class Honest:
 def honest_jump(cells: Cells, curvature: float, bandwidth: float | None = None) -> Honest:
     """The honest interval of the first outcome's jump.
 
-    bandwidth: None for the one that makes the interval shortest; that looks at variances only, not at the estimate.
+    bandwidth: None for the one with the shortest interval; that choice uses the variances only, not the estimate.
     Raises InputError if the bandwidth leaves less than two values on a side.
     """
     if bandwidth is None:
@@ -148,7 +149,7 @@ def honest_ratio(cells: Cells, curvatures: tuple[float, float], bandwidth: float
     It needs no delta method and is right for small jumps of the dose. curvature and breakdown are of the outcome.
 
     cells: of outcome and dose.  curvatures: K_y, K_d.  bandwidth: None for that of the outcome's shortest interval.
-    Raises InputError if the interval of the dose's jump includes 0: the set then has no ends.
+    Raises InputError if the interval of the dose's jump includes 0: the set is then unbounded.
     """
     if bandwidth is None:
         bandwidth = shortest_bandwidth(cells, curvatures[0])
@@ -176,14 +177,14 @@ def honest_ratio(cells: Cells, curvatures: tuple[float, float], bandwidth: float
 
 
 def breakdown(cells: Cells) -> float:
-    """The least K at which the shortest honest interval of the first outcome's jump includes 0; 0 if none is needed.
+    """The least K at which the shortest honest interval of the first outcome's jump includes 0; 0 if it does at K = 0.
 
     Each K has its own best bandwidth: the smaller the curvature, the wider it is.
     """
 
     def excess(curvature: float) -> float:
-        found = honest_jump(cells, curvature)
-        return max(found.ci_low, -found.ci_high)
+        interval = honest_jump(cells, curvature)
+        return max(interval.ci_low, -interval.ci_high)
 
     if excess(0.0) <= 0:
         return 0.0
@@ -192,7 +193,7 @@ def breakdown(cells: Cells) -> float:
     while excess(high) > 0:
         low, high = high, 2 * high
         if high > 1e12 * span:
-            # An exact jump between values at the cut-off itself, which no curvature explains away.
+            # An exact jump at the cut-off itself: no curvature explains it away.
             return float(low)
     for _ in range(40):
         middle = (low + high) / 2
@@ -201,7 +202,7 @@ def breakdown(cells: Cells) -> float:
 
 
 def shortest_bandwidth(cells: Cells, curvature: float) -> float:
-    """The bandwidth of the shortest honest interval; of equals the smallest. It looks at variances only."""
+    """The bandwidth of the shortest honest interval; of equal ones the smallest. It uses the variances only."""
     return float(min(bandwidths(cells), key=lambda width: _half_length(cells, width, curvature)))
 
 
@@ -217,9 +218,9 @@ def bandwidths(cells: Cells) -> Floats:
 def curvature_bound(outcome: Floats, design: Design) -> float:
     """K where none is given: twice the upper 95 % end of |f''|, of a parabola fitted to each side; the larger side's.
 
-    Each parabola sees all customers of its side, HC1 errors. Twice, as the bend need not be the same everywhere
-    (Imbens & Wager 2019, section 4, multiply a global parabola's by 2 to 4), and the upper end, as a small estimate may
-    be luck. It is a rule and not a bound: a function that bends more where nobody is looks the same.
+    Each parabola sees all customers of its side, HC1 errors. Twice, because the curvature may vary
+    (Imbens & Wager 2019, section 4, multiply a global parabola's by 2 to 4), and the upper end, because a small
+    estimate may be luck. This is a rule of thumb, not a bound: a function may bend more where no customer is.
     """
     sizes = []
     for side in (~design.treated, design.treated):
@@ -256,7 +257,7 @@ def _half_length(cells: Cells, bandwidth: float, curvature: float) -> float:
 
 
 def _end(excess: Any, start: float, sign: int) -> float:
-    """Where, going from ``start``, ``excess`` turns positive: the end of the interval on that side."""
+    """The first point from ``start`` at which ``excess`` turns positive: the end of the interval on that side."""
     step = max(abs(start), 1e-8) / 8
     inside = start
     for _ in range(200):

@@ -1,12 +1,13 @@
-"""What the discount does at a cut-off: customers just above it get more, and are otherwise like those just below.
+"""What the discount does at a cut-off: customers just above it get more and are otherwise like those just below.
 
 The jump of the outcome at the cut-off over the jump of the discount is the effect of a dollar, on customers at the
 cut-off whose discount the rule moved (a fuzzy regression discontinuity design; Hahn, Todd & Van der Klaauw 2001).
 
-Where the running variable is discrete, as months are, nobody stands at the cut-off: a jump is read off lines that are
-prolonged to it, and no amount of customers says how far the lines may be trusted. Side by side stand the conventional
-estimates, rdrobust's robust bias-corrected ones, errors clustered by value (which Kolesár & Rothe 2018 show to be
-worse than none where values are few; here to compare), and an honest interval (``promotions.discount.rdd.honest``).
+Where the running variable is discrete, as months are, no customer is at the cut-off. The jump is read
+from lines extended to it, and more customers do not make these extensions more reliable. Side by side stand the
+conventional estimates, rdrobust's robust bias-corrected ones, errors clustered by value (Kolesár & Rothe 2018 show that
+these are worse than unclustered ones where values are few; here to compare), and an honest interval
+(``promotions.discount.rdd.honest``).
 """
 
 import io
@@ -26,19 +27,19 @@ from promotions.inference.estimates import LEVEL, Effect
 Floats = NDArray[np.float64]
 
 ABOVE, FROM = "above", "from"
-# Different values of the running variable on each side; from fewer rdrobust cannot choose a bandwidth.
+# Least distinct values of the running variable on each side; with fewer, rdrobust cannot choose a bandwidth.
 LEAST_VALUES = 5
-# Of two lines.
+# Coefficients of two lines.
 COEFFICIENTS = 4
 CRITICAL = float(stats.norm.ppf(0.5 + LEVEL / 2))
 
 
 @dataclass(frozen=True)
 class Cutoff:
-    """Where treatment starts: above ``value``, or from it on.
+    """Treatment starts above ``value``, or from it on.
 
-    Lines are prolonged to ``value``. Of a running variable in whole months "above 19" and "from 20" are the same
-    customers, but the first reads the jump at 19 and the second at 20: with a slope they differ a little.
+    Lines are extended to ``value``. With whole months, "above 19" and "from 20" are the same customers, but the first
+    reads the jump at 19 and the second at 20: if the lines have slopes, the jumps differ a little.
     """
 
     value: float
@@ -94,7 +95,8 @@ class Jump:
     """A difference of two lines at the cut-off.
 
     slope: estimate with robust (HC1), classical and clustered (by value) errors.  customers: with a positive weight.
-    linear: (customers,) the estimate is Σ linear·outcome.  residual: (customers,).  used: (n,) who these customers are.
+    linear: (customers,) the estimate is Σ linear·outcome.  residual: (customers,).  used: (n,) whether a customer is
+    one of them.
     """
 
     slope: Slope
@@ -105,7 +107,7 @@ class Jump:
 
     @property
     def customers(self) -> int:
-        """How many have a positive weight."""
+        """The number of customers with a positive weight."""
         return int(self.used.sum())
 
     def to_dict(self) -> dict[str, float]:
@@ -118,7 +120,7 @@ def jump(outcome: Floats, design: Design, bandwidth: float = np.inf) -> Jump:
     """τ of the weighted regression outcome = α + τ·1{treated} + β·distance + γ·distance·1{treated} + ε.
 
     With an infinite bandwidth the global linear version, else local linear with the triangular kernel. A customer at
-    exactly ``bandwidth`` has weight 0: of whole months 4 uses the distances −3 … 3.
+    exactly ``bandwidth`` has weight 0: with whole months, 4 uses the distances −3 … 3.
 
     outcome: (n,).  Raises InputError if the bandwidth leaves less than two values on a side.
     """
@@ -150,8 +152,8 @@ def jump(outcome: Floats, design: Design, bandwidth: float = np.inf) -> Jump:
 class Ratio:
     """An effect per dollar: a jump of the outcome over that of the discount.
 
-    effect: with the error of the delta method.  ar_low, ar_high: Anderson & Rubin's interval, right however small the
-    jump of the discount: the ratios at which outcome − ratio·discount has no significant jump.
+    effect: with the error of the delta method.  ar_low, ar_high: Anderson & Rubin's interval, valid for any size of the
+    discount's jump: the ratios at which outcome − ratio·discount has no significant jump.
     """
 
     effect: Effect
@@ -168,7 +170,7 @@ def ratio(outcome: Jump, dose: Jump) -> Ratio:
 
         θ̂ = τ_y/τ_d,   se = se(τ_{y − θ̂d})/|τ_d|,   {θ: (τ_y − θτ_d)² ≤ z²·(V_yy − 2θV_yd + θ²V_dd)}
 
-    with HC1 variances. Raises InputError if the dose has no significant jump: the second set then has no ends.
+    with HC1 variances. Raises InputError if the dose has no significant jump: the second set is then unbounded.
     """
     covariance = jump_covariance(outcome, dose)
     tau_y, tau_d = outcome.slope.robust.estimate, dose.slope.robust.estimate
@@ -240,12 +242,12 @@ def robust_jump(
 ) -> Robust:
     """Local linear jump with a robust bias-corrected interval (Calonico, Cattaneo & Titiunik 2014), by rdrobust.
 
-    Triangular kernel, nearest-neighbour variances, MSE-optimal bandwidths; where values are few these may hold less of
-    them than a line (a parabola, for the bias) needs, and are widened to the third (fourth) value of either side. An
+    Triangular kernel, nearest-neighbour variances, MSE-optimal bandwidths; where values are few, these may hold fewer
+    than a line (a parabola, for the bias) needs, and are then widened to the third (fourth) value of either side. An
     outcome that is constant on each side, such as a fixed discount, jumps exactly.
 
     outcome: (n,).  dose: (n,) for the jump over that of the dose (fuzzy).  by_value: errors clustered by value of the
-    running variable.  options: of rdrobust; h and b instead of the bandwidths it would choose.
+    running variable.  options: of rdrobust; h and b replace the bandwidths it would choose.
     Raises InputError if rdrobust finds no estimate.
     """
     sides = [outcome[~design.treated], outcome[design.treated]]
@@ -253,24 +255,24 @@ def robust_jump(
         exact = float(sides[1][0] - sides[0][0])
         counts = (len(sides[0]), len(sides[1]))
         return Robust(exact, exact, 0.0, exact, exact, float(exact == 0), design.reach, design.reach, *counts)
-    # rdrobust treats from the cut-off on. Mirrored, "above" is "from" with the sides exchanged, and the jump's sign.
+    # rdrobust treats from the cut-off on. Mirrored, "above" becomes "from": sides and the sign of the jump are swapped.
     mirrored = bool((design.treated != (design.distance >= 0)).any())
     sign = -1.0 if mirrored else 1.0
     data = {"y": outcome if dose is not None else sign * outcome, "x": sign * design.distance, "c": 0, "fuzzy": dose}
     if by_value:
         data["cluster"] = np.unique(design.distance, return_inverse=True)[1]
-    found = _ask_rdrobust(data, options, design)
+    fit = _ask_rdrobust(data, options, design)
     numbers = {
-        "estimate": found.coef.iloc[0, 0],
-        "corrected": found.coef.iloc[2, 0],
-        "error": found.se.iloc[2, 0],
-        "ci_low": found.ci.iloc[2, 0],
-        "ci_high": found.ci.iloc[2, 1],
-        "p_value": found.pv.iloc[2, 0],
-        "bandwidth": found.bws.iloc[0, 0],
-        "bias_bandwidth": found.bws.iloc[1, 0],
+        "estimate": fit.coef.iloc[0, 0],
+        "corrected": fit.coef.iloc[2, 0],
+        "error": fit.se.iloc[2, 0],
+        "ci_low": fit.ci.iloc[2, 0],
+        "ci_high": fit.ci.iloc[2, 1],
+        "p_value": fit.pv.iloc[2, 0],
+        "bandwidth": fit.bws.iloc[0, 0],
+        "bias_bandwidth": fit.bws.iloc[1, 0],
     }
-    within = [int(count) for count in found.N_h]
+    within = [int(count) for count in fit.N_h]
     below, above = within[::-1] if mirrored else within
     return Robust(**{name: float(value) for name, value in numbers.items()}, below=below, above=above)
 
@@ -278,8 +280,7 @@ def robust_jump(
 def _ask_rdrobust(data: dict[str, Any], options: dict[str, Any], design: Design) -> Any:
     from rdrobust import rdbwselect, rdrobust
 
-    # It reports repeated values on standard output, warns that clusters are few, which is known, and divides by the
-    # error of a dose that is the same for everybody, 0.
+    # rdrobust prints repeated values, warns of few clusters, and divides by 0 if all customers have the same dose.
     with redirect_stdout(io.StringIO()), np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         try:
@@ -290,7 +291,7 @@ def _ask_rdrobust(data: dict[str, Any], options: dict[str, Any], design: Design)
                 options = {**options, "h": widths[0], "b": widths[1]}
             return rdrobust(**data, **options)
         except Exception as problem:
-            # It raises plain Exception where data do not suffice.
+            # rdrobust raises plain Exception if the data are too few.
             if type(problem) not in (Exception, ValueError, np.linalg.LinAlgError):
                 raise
             raise InputError(

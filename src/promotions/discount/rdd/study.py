@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 OUTCOMES = DOSE, SALES, PROFIT = ("discount", "sales", "profit")
 SEARCH = "search"
 NORMAL = "normal"
-# More different values than this are drawn as bins of about equal numbers of customers.
+# More distinct values than this are drawn as bins of about equal numbers of customers.
 MOST_POINTS = 40
 TRUTHS = {
     DOSE: "jump_discount",
@@ -49,7 +49,7 @@ class Settings:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], key: str = "discount.rdd") -> "Settings":
-        """Read the section. Raises InputError naming an unknown key or a value that is none."""
+        """Read the section. Raises InputError naming an unknown key or a wrong value."""
         require_keys(params, ("cutoff", "treated", "bandwidths", "curvature", "density_bend"), key)
         start = require_choice(params["treated"], (rdd.ABOVE, rdd.FROM), f"{key}.treated")
         cutoff = params["cutoff"]
@@ -68,7 +68,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Found:
+class CutoffStudy:
     """metrics: nested numbers.  tables: ``jump``, ``bandwidth``, ``placebo`` and ``continuity``, by name."""
 
     metrics: dict[str, Any]
@@ -82,10 +82,10 @@ def analyse(
     settings: Settings,
     rng: np.random.Generator,
     truth: Mapping[str, Any],
-) -> Found:
+) -> CutoffStudy:
     """Everything about the cut-off of ``running`` in ``frame``, whose profit is at the margin in question.
 
-    A searched cut-off is searched in one random half of the customers, and everything else is of the other half.
+    A search uses one random half of the customers, and everything else the other half.
     features: columns that the discount cannot have changed.  truth: of a simulation, else empty.
     Raises InputError if the cut-off is outside the data or has too few values on a side, if the discount does not jump
     there, and if a search finds nothing.
@@ -124,8 +124,8 @@ def analyse(
         **jump_metrics(outcomes, design, robust, curvatures, settings.bandwidths),
     }
     metrics[PROFIT]["read_at"] = readings(outcomes[PROFIT], x, cutoff, settings.bandwidths[-1])
-    known = {name: truth[key] for name, key in TRUTHS.items() if key in truth}
-    for name, value in known.items():
+    true_jumps = {name: truth[key] for name, key in TRUTHS.items() if key in truth}
+    for name, value in true_jumps.items():
         metrics[name]["truth"] = value
     metrics["density"] = rdd_checks.density_test(x, cutoff, settings.density_bend).to_dict()
     others = [name for name in features if name != running]
@@ -139,7 +139,7 @@ def analyse(
         "placebo": placebo,
         "continuity": continuity,
     }
-    return Found(metrics, tables)
+    return CutoffStudy(metrics, tables)
 
 
 def jump_metrics(
@@ -149,7 +149,7 @@ def jump_metrics(
     curvatures: Mapping[str, float],
     bandwidths: Sequence[float],
 ) -> dict[str, Any]:
-    """By outcome its jumps, and of sales and profit the effect per dollar: each estimator under its name.
+    """The jumps of each outcome, and the effect per dollar on sales and profit: each estimator under its name.
 
     ``global_linear``, ``triangular_<bandwidth>``, ``robust``, ``robust_by_value`` (clustered) and ``honest``. The
     honest effect per dollar is missing where the honest interval of the discount's jump includes 0.
@@ -185,9 +185,9 @@ def jump_metrics(
 
 
 def readings(outcome: Floats, running: Floats, cutoff: Cutoff, bandwidth: float) -> dict[str, float]:
-    """The triangular-kernel jump, were it read at the last untreated value, half way, or at the first treated one.
+    """The triangular-kernel jump, read at the last untreated value, half way, or at the first treated one.
 
-    With a discrete running variable the choice is a convention; how much hangs on it is what this shows.
+    With a discrete running variable the choice is a convention; this shows how much it matters.
     """
     treated = cutoff.treated(running)
     last, first = float(running[~treated].max()), float(running[treated].min())
@@ -199,18 +199,18 @@ def readings(outcome: Floats, running: Floats, cutoff: Cutoff, bandwidth: float)
 
 def continuity_metrics(table: pd.DataFrame) -> dict[str, Any]:
     """How many columns were tested, how many jump (Holm, 5 %), and which is the most suspicious."""
-    found: dict[str, Any] = {"columns": len(table), "columns_that_jump": int((table["p_value_holm"] < 0.05).sum())}
+    metrics: dict[str, Any] = {"columns": len(table), "columns_that_jump": int((table["p_value_holm"] < 0.05).sum())}
     if len(table):
-        found |= {
+        metrics |= {
             "smallest_p_value_holm": float(table["p_value_holm"].iloc[0]),
             "smallest_p_value_column": str(table["column"].iloc[0]),
             "largest_standardised_jump": float(table["standardised"].abs().max()),
         }
-    return found
+    return metrics
 
 
 def placebo_metrics(rows: pd.DataFrame) -> dict[str, float]:
-    """Of an outcome's placebo cut-offs: how many, how many of them jump (Holm, 5 %), and how many beat the real one."""
+    """An outcome's placebo cut-offs: how many, how many of them jump (Holm, 5 %), and how many beat the real one."""
     fake, real = rows[rows["side"] != "real"], rows[rows["side"] == "real"].iloc[0]
     if fake.empty:
         return {"cutoffs": 0}

@@ -1,9 +1,9 @@
-"""How the sales of each customer respond to the size of a discount, learned from a log in which it was no accident.
+"""How the sales of each customer respond to the size of a discount, learned from a log that was not randomised.
 
-Double machine learning on the log alone: sales and dose are first rid of what the controls foretell, each customer by
-models that have not seen it; what is left of the one is then explained by what is left of the other. The log's own
-prediction of sales, on which discounts were decided, is a control although the customers that the curves are for have
-none: the response is a function of their features, not of it. Where the log has nothing to say, nothing is said.
+Double machine learning on the log alone: sales and dose are first freed of what the controls
+predict, each customer by models that have not seen it. The rest of the sales is then explained by the rest of the dose.
+The log's own prediction of sales decided the discounts, so it is a control. The customers to predict have no such
+column: their response is a function of their features alone. Doses that the log does not support get no curve.
 """
 
 from collections.abc import Mapping
@@ -25,9 +25,9 @@ from promotions.discount.response.learners import BINNING, DoseTraining, Floats,
 from promotions.discount.tables import in_order_of_content, require_levels
 
 SECTION = "discount.response"
-# Of a category; what is rarer is told by no column.
+# Most levels of a category that get a column; rarer levels get none.
 MAX_LEVELS = 30
-# Beyond so many levels a design is not one of levels.
+# More levels than this are not a design with levels.
 MOST_LEVELS = 200
 # The forest that says which customers are alike: trees, leaves of each, customers of the log in a leaf.
 TREES, LEAVES, LEAF = 50, 32, 200
@@ -41,7 +41,7 @@ class Settings:
 
     folds: of the cross-fitting, and of the held-out score.  groups: leave-out refits behind the errors.  most_knots: of
     a curve.  monotone: whether sales may fall in the dose.  outside: share of the customers to predict that may lie
-    beyond what the log has seen of a feature.  support_share, support_customers: of the log's customers nearby.
+    outside the log's range of a feature.  support_share, support_customers: of the log's customers nearby.
     """
 
     folds: int
@@ -57,8 +57,8 @@ class Settings:
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> "Settings":
         """Read ``discount.response``. Raises InputError."""
-        known = ("folds", "groups", "most_knots", "monotone", "outside", "support", "sales", "dose")
-        require_keys(params, known, SECTION)
+        keys = ("folds", "groups", "most_knots", "monotone", "outside", "support", "sales", "dose")
+        require_keys(params, keys, SECTION)
         if not isinstance(params["monotone"], bool):
             raise InputError(f"{SECTION}.monotone: expected true or false, got {params['monotone']!r}")
         if not isinstance(params["support"], Mapping):
@@ -83,7 +83,7 @@ class Curves:
 
     levels (L,), ascending.  supported (m, L): whether the log knows enough of such a customer at such a dose.  sales
     and error: by learner, (m, L); expected sales, and the standard error of their difference to the customer's lowest
-    supported level; NaN at levels beyond all of the log's doses.
+    supported level; NaN at levels outside the log's doses.
     """
 
     levels: Floats
@@ -127,12 +127,12 @@ class Curves:
 
 @dataclass(frozen=True)
 class Responses:
-    """What the learners found.
+    """What the learners learned.
 
     explained: by learner, the share of the sales residual's variance that the dose explains in customers held out (one
     less the R-learner's loss over that of no response).  best: the learner with the largest among those fitted to
     residuals (one that is not may fit as well and still be off by what controls and dose share).  features: used.
-    left_out: features not used, with the share of the customers that lie beyond the log.
+    left_out: features not used, with the share of the customers outside the log's range.
     """
 
     curves: Curves
@@ -187,19 +187,21 @@ def require_same_customers(row: NDArray[np.int64], customers: NDArray[np.int64],
 def comparable_features(
     log: pd.DataFrame, target: pd.DataFrame, features: list[str], outside: float
 ) -> tuple[list[str], dict[str, float]]:
-    """Features in which the customers to predict are like those of the log, and those in which they are not.
+    """Features that cover the customers to predict as well as the log, and features that do not.
 
     A feature is left out if more than ``outside`` of the target's known values lie beyond the smallest and largest of
-    the log's (a number), or are levels that the log has not (a category): how the response varies there, it cannot
-    know. Returns (kept, {left out: share beyond}).
+    the log's (a number), or are levels that the log lacks (a category): the log cannot show the response
+    there. Returns (kept, {left out: share beyond}).
     """
     kept, left_out = [], {}
     for name in features:
         if is_number(log[name]):
-            seen, asked = as_numbers(log[name]), as_numbers(target[name])
-            asked = asked[~np.isnan(asked)]
+            log_values, target_values = as_numbers(log[name]), as_numbers(target[name])
+            target_values = target_values[~np.isnan(target_values)]
             beyond = (
-                (asked < np.nanmin(seen)) | (asked > np.nanmax(seen)) if (~np.isnan(seen)).any() else asked == asked
+                (target_values < np.nanmin(log_values)) | (target_values > np.nanmax(log_values))
+                if (~np.isnan(log_values)).any()
+                else target_values == target_values
             )
         else:
             beyond = ~target[name].dropna().isin(log[name].dropna().unique()).to_numpy()
@@ -217,7 +219,7 @@ def dose_knots(dose: Floats, most: int) -> Floats:
     knots = np.unique(dose)
     if len(knots) > most:
         knots = np.unique(np.quantile(dose, np.linspace(0, 1, most), method="closest_observation"))
-    # So many customers may have the same dose that all quantiles are one.
+    # All quantiles are equal if enough customers share one dose.
     return knots if len(knots) > 1 else np.array([dose.min(), dose.max()])
 
 
@@ -240,7 +242,7 @@ def learn_responses(
     customers, var = (G − 1)/G Σ_g (θ_g − θ̄)², of the learner but not of the residuals that all share; these enter
     with products of errors only (orthogonality).
 
-    log: ``sales``, ``discount``, features, predictions.  target: the same features; of it nothing else is read.
+    log: ``sales``, ``discount``, features, predictions.  target: the same features; nothing else of it is read.
     levels (L,): of the target's design.  features: measured before the discount.  predictions: of the log alone.
     learners: name → its parameters.  Raises InputError.
     """
@@ -253,7 +255,7 @@ def learn_responses(
         )
     for name, params in learners.items():
         make_response_learner(name, params, 0)
-    # In an order of their own, and of the columns that are used.
+    # The order of the rows depends on the used columns alone, not on the file.
     log = in_order_of_content(log[["sales", "discount", *features, *predictions]])
     dose, sales = log["discount"].to_numpy(np.float64), log["sales"].to_numpy(np.float64)
     knots = dose_knots(dose, settings.most_knots)
@@ -268,21 +270,21 @@ def learn_responses(
             "discount: there is no feature in which the customers of the two tables are alike; expected at least one"
         )
     encoder = fit_encoder(log, kept, MAX_LEVELS)
-    known, asked = encoder.transform(log), encoder.transform(target)
-    # Everything known before the discount is a control, whoever else has it.
+    log_features, target_features = encoder.transform(log), encoder.transform(target)
+    # Every column measured before the discount is a control, even if the target lacks it.
     beside = [*left_out, *predictions]
-    controls = np.column_stack([known, fit_encoder(log, beside, MAX_LEVELS).transform(log)])
+    controls = np.column_stack([log_features, fit_encoder(log, beside, MAX_LEVELS).transform(log)])
 
     seeds = rng.integers(2**31, size=4)
     fold = np.random.default_rng(seeds[0]).permutation(len(log)) % settings.folds
     rising = ramps(dose, knots)
     residuals = _residuals(controls, sales, rising, fold, settings, int(seeds[1]), threads)
-    train = DoseTraining(known, controls, sales, dose, knots, residuals[:, 0], residuals[:, 1:])
+    train = DoseTraining(log_features, controls, sales, dose, knots, residuals[:, 0], residuals[:, 1:])
     everybody = np.zeros((1, len(log)), dtype=bool)
     expected = _predict_held(
-        known, asked, np.column_stack([sales, rising]), everybody, settings, int(seeds[1]), threads
+        log_features, target_features, np.column_stack([sales, rising]), everybody, settings, int(seeds[1]), threads
     )
-    supported = dose_support(known, dose, asked, levels, settings, int(seeds[2]))
+    supported = dose_support(log_features, dose, target_features, levels, settings, int(seeds[2]))
 
     group = np.random.default_rng(seeds[3]).permutation(len(log)) % settings.groups
     at = ramps(levels, knots)
@@ -290,7 +292,9 @@ def learn_responses(
     lowest = np.argmax(supported, axis=1)
     all_sales, all_errors, explained = {}, {}, {}
     for name, params in learners.items():
-        curve, without, held = fit_everywhere(name, params, train, asked, group, settings, int(seeds[1]), threads)
+        curve, without, held = fit_everywhere(
+            name, params, train, target_features, group, settings, int(seeds[1]), threads
+        )
         error = residuals[:, 0] - (train.ramp_residual * held).sum(axis=1)
         explained[name] = float(1 - (error @ error) / (residuals[:, 0] @ residuals[:, 0]))
         predicted = expected[:, [0]] + product(curve, at.T) - (curve * expected[:, 1:]).sum(axis=1, keepdims=True)
@@ -309,7 +313,7 @@ def dose_support(
 ) -> NDArray[np.bool_]:
     """Whether the log holds enough customers like the target's who got about that dose, (m, L).
 
-    A forest of the dose on the features says who is alike: the conditional density of the dose, the generalised
+    A forest of the dose on the features finds similar customers: the conditional density of the dose, the generalised
     propensity, is the mean over its trees of the share of a leaf's customers whose dose is near the level (Meinshausen
     2006, "Quantile regression forests"), and the number nearby the mean over trees of how many those are. Both must
     reach their minimum. Near: no farther than the next level. A level beyond the log's doses has no support.
@@ -323,7 +327,7 @@ def dose_support(
         "min_child_samples": least,
         "subsample": 0.6,
         "subsample_freq": 1,
-        # A tree that may not ask what the dose hangs on would find everybody alike.
+        # Each tree may use all features: without those that decide the dose, all customers would look alike.
         "colsample_bytree": 1.0,
         "reg_lambda": 0.0,
     }
@@ -332,12 +336,12 @@ def dose_support(
     near = near_levels(dose, levels).astype(np.float64)
     shares, numbers = np.zeros((2, len(target), len(levels)))
     leaf_of = booster.predict(features, pred_leaf=True, num_threads=1).reshape(len(features), -1).astype(np.intp)
-    asked = booster.predict(target, pred_leaf=True, num_threads=1).reshape(len(target), -1).astype(np.intp)
-    for own, theirs in zip(leaf_of.T, asked.T, strict=True):
-        table = np.column_stack([np.bincount(own, column, minlength=LEAVES) for column in near.T])
-        size = np.maximum(np.bincount(own, minlength=LEAVES), 1)
-        numbers += table[theirs] / leaf_of.shape[1]
-        shares += (table / size[:, None])[theirs] / leaf_of.shape[1]
+    target_leaves = booster.predict(target, pred_leaf=True, num_threads=1).reshape(len(target), -1).astype(np.intp)
+    for log_leaf, target_leaf in zip(leaf_of.T, target_leaves.T, strict=True):
+        table = np.column_stack([np.bincount(log_leaf, column, minlength=LEAVES) for column in near.T])
+        size = np.maximum(np.bincount(log_leaf, minlength=LEAVES), 1)
+        numbers += table[target_leaf] / leaf_of.shape[1]
+        shares += (table / size[:, None])[target_leaf] / leaf_of.shape[1]
     within = (levels >= dose.min()) & (levels <= dose.max())
     return np.asarray((shares >= settings.support_share) & (numbers >= settings.support_customers) & within)
 
@@ -352,15 +356,15 @@ def near_levels(dose: Floats, levels: Floats) -> NDArray[np.bool_]:
 def _residuals(
     controls: Floats, sales: Floats, rising: Floats, fold: NDArray[np.intp], settings: Settings, seed: int, threads: int
 ) -> Floats:
-    """Sales and ramps less what the controls foretell, each customer by models of the other folds: (n, 1 + J)."""
+    """Sales and ramps less what the controls predict, each customer by models of the other folds: (n, 1 + J)."""
     outcomes = np.column_stack([sales, rising])
     held = np.array([fold == number for number in range(settings.folds)])
     return outcomes - _predict_held(controls, controls, outcomes, held, settings, seed, threads)
 
 
 def _predict_held(
-    known: Floats,
-    asked: Floats,
+    log_features: Floats,
+    target_features: Floats,
     outcomes: Floats,
     held: NDArray[np.bool_],
     settings: Settings,
@@ -370,7 +374,7 @@ def _predict_held(
     """Predictions of every outcome (the first with the settings of sales) from models that see the rows not held.
 
     held: (rounds, n) boolean. A round's models predict the rows that it holds; one that holds none predicts all of
-    ``asked``.
+    ``target_features``.
     """
     lgb = lightgbm()
     count = outcomes.shape[1]
@@ -379,24 +383,24 @@ def _predict_held(
     def task(number: int, columns: NDArray[np.intp]) -> Floats:
         apart = held[number]
         seen = ~apart
-        rows = asked[apart] if apart.any() else asked
+        rows = target_features[apart] if apart.any() else target_features
         # The controls are binned once for all outcomes.
         shared = BINNING | {"feature_pre_filter": False}
-        data = lgb.Dataset(known[seen], outcomes[seen, 0], params=shared, free_raw_data=False).construct()
-        found = np.empty((len(rows), len(columns)))
+        data = lgb.Dataset(log_features[seen], outcomes[seen, 0], params=shared, free_raw_data=False).construct()
+        predictions = np.empty((len(rows), len(columns)))
         for place, column in enumerate(columns):
             boosting = settings.sales if column == 0 else settings.dose
             data.set_label(outcomes[seen, column])
             arguments = boosting.arguments(seed) | shared | {"objective": "regression"}
             booster = lgb.train(arguments, data, num_boost_round=boosting.trees)
-            found[:, place] = booster.predict(rows, num_threads=1)
-        return found
+            predictions[:, place] = booster.predict(rows, num_threads=1)
+        return predictions
 
     jobs = [(number, columns) for number in range(len(held)) for columns in chunks]
     parts = run_side_by_side([partial(task, *job) for job in jobs], threads)
-    predicted = np.empty((len(asked), count))
+    predicted = np.empty((len(target_features), count))
     for (number, columns), part in zip(jobs, parts, strict=True):
-        rows = np.flatnonzero(held[number]) if held[number].any() else np.arange(len(asked))
+        rows = np.flatnonzero(held[number]) if held[number].any() else np.arange(len(target_features))
         predicted[np.ix_(rows, columns)] = part
     return predicted
 
@@ -405,25 +409,33 @@ def fit_everywhere(
     name: str,
     params: Mapping[str, Any] | None,
     train: DoseTraining,
-    asked: Floats,
+    target_features: Floats,
     group: NDArray[np.intp],
     settings: Settings,
     seed: int,
     threads: int,
 ) -> tuple[Floats, list[Floats], Floats]:
-    """Increments for ``asked`` of the learner fitted to all, of it without each group, and of each group without it."""
+    """Increments of three fits: all customers, all but each group, and each group predicted by the others.
+
+    The first two are for ``target_features``, the third for the customers of the log.
+    """
 
     def fit(held: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         learner = make_response_learner(name, params, seed).fit(train.rows(~held))
-        own = learner.increments(train.features[held]) if held.any() else np.empty((0, train.ramp_residual.shape[1]))
-        everybody, apart = (_rearranged(part, monotone=settings.monotone) for part in (learner.increments(asked), own))
+        held_increments = (
+            learner.increments(train.features[held]) if held.any() else np.empty((0, train.ramp_residual.shape[1]))
+        )
+        everybody, apart = (
+            _rearranged(part, monotone=settings.monotone)
+            for part in (learner.increments(target_features), held_increments)
+        )
         return everybody, apart
 
     masks = [np.zeros(len(group), dtype=bool), *(group == number for number in range(settings.groups))]
     fitted = run_side_by_side([partial(fit, mask) for mask in masks], threads)
     held = np.empty_like(train.ramp_residual)
-    for mask, (_, own) in zip(masks[1:], fitted[1:], strict=True):
-        held[mask] = own
+    for mask, (_, held_increments) in zip(masks[1:], fitted[1:], strict=True):
+        held[mask] = held_increments
     return fitted[0][0], [curves for curves, _ in fitted[1:]], held
 
 

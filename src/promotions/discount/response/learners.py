@@ -4,10 +4,10 @@ All fit the partially linear model of double machine learning with a curve in pl
 
     sales − E[sales | w] = Σ_j Δ_j(x) · (r_j(dose) − E[r_j(dose) | w]) + noise,
 
-where the ramp r_j rises from 0 to 1 between knots j and j + 1 of the dose, so that Δ_j(x) is what a customer x buys
-more when the discount grows from knot j to knot j + 1. x is known of every customer; the controls w hold x and what
-only the log knows. Sources: Robinson (1988); Nie & Wager (2021), "Quasi-oracle estimation of heterogeneous treatment
-effects"; Chernozhukov et al. (2018).
+where the ramp r_j rises from 0 to 1 between knots j and j + 1 of the dose, so that Δ_j(x) is how much more a
+customer x buys when the discount grows from knot j to knot j + 1. Every customer has x; the controls w hold x and
+the columns that only the log has. Sources: Robinson (1988); Nie & Wager (2021), "Quasi-oracle estimation of
+heterogeneous treatment effects"; Chernozhukov et al. (2018).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,16 +26,16 @@ from promotions.discount.regression import independent_columns
 
 Floats = NDArray[np.float64]
 SECTION = "discount.learners"
-# Relative to the variance of a ramp: joins neighbouring slopes where the log has next to nothing to say.
+# Relative to the variance of a ramp: joins neighbouring slopes where the log has few data.
 ROUGHNESS = 1e-3
 # Standard deviations at which a feature is cut off before it enters a line.
 WINSORIZE = 3.0
 # Groups that choose the penalty.
 INNER = 5
-# Of LightGBM's data sets. One thread: its threads are counted for the whole process, and data sets that are binned side
-# by side with different counts write beyond each other's memory.
+# Settings of LightGBM's data sets. One thread: LightGBM counts threads for the whole process, and data sets that are
+# binned side by side with different counts corrupt each other's memory.
 BINNING = {"verbose": -1, "force_col_wise": True, "num_threads": 1}
-# Of a ramp: a customer whose discount was so foreseeable says nothing about this part of the curve.
+# Least variance of a ramp: a customer with a more predictable discount says nothing about this part of the curve.
 NEGLIGIBLE = 0.05
 
 
@@ -74,7 +74,7 @@ class DoseTraining:
 class ResponseLearner(Protocol):
     """Estimates Δ_j(x)."""
 
-    # Whether it is fitted to residuals, so that errors in what the controls foretell hardly matter.
+    # Whether it is fitted to residuals, so that errors of the controls' predictions hardly matter.
     orthogonal: bool
 
     def fit(self, train: DoseTraining) -> "ResponseLearner":
@@ -91,7 +91,7 @@ class VaryingCoefficients:
 
     Ridge regression. c_kj is interpolated between ``segments`` points of the dose; with one segment there is none, and
     a feature turns the whole curve by a slope. a is all but free; b and c share a penalty, relative to the variance of
-    their regressors, of which ``penalties`` lists those to try: held-out groups choose. Source: Hastie & Tibshirani
+    their regressors; held-out groups choose it from ``penalties``. Source: Hastie & Tibshirani
     (1993), "Varying-coefficient models".
     """
 
@@ -124,8 +124,10 @@ class VaryingCoefficients:
         def solution(matrix: Floats, vector: Floats, penalty: float) -> Floats:
             ridge = np.zeros_like(matrix)
             ridge[:count, :count] = roughness(matrix[:count, :count])
-            own = np.diag(matrix)[count:]
-            ridge[range(count, len(matrix)), range(count, len(matrix))] = penalty * own.mean() if len(own) else 0.0
+            diagonal = np.diag(matrix)[count:]
+            ridge[range(count, len(matrix)), range(count, len(matrix))] = (
+                penalty * diagonal.mean() if len(diagonal) else 0.0
+            )
             # A ramp that nobody is on, or a feature that is the same for all, would leave the matrix singular.
             floor = 1e-9 * np.trace(matrix) / len(matrix)
             return np.linalg.solve(matrix + ridge + floor * np.eye(len(matrix)), vector)
@@ -144,8 +146,8 @@ class VaryingCoefficients:
 
     def increments(self, features: Floats) -> Floats:
         """See ``ResponseLearner``."""
-        own = product(self._lines(features), product(self.turns_.T, self.bends_.T))
-        return np.asarray((self.common_ + own) * self.widths_)
+        varying = product(self._lines(features), product(self.turns_.T, self.bends_.T))
+        return np.asarray((self.common_ + varying) * self.widths_)
 
     def _lines(self, features: Floats) -> Floats:
         return np.clip((features - self.centre_) / self.scale_, -WINSORIZE, WINSORIZE)
@@ -155,8 +157,8 @@ class BoostedResponse:
     """A curve common to all, and trees on features and dose for what differs: the R-learner's loss over whole curves.
 
     Trees f(x, dose) are grown by functional gradient descent on Σ_i (e_i − Σ_j f(x_i, mid_j) s_ij)², e the sales
-    residual less the common curve and s the residual ramps times their widths. Each customer stands there once for
-    every part of the curve that its discount tells of; the diagonal of the Hessian is bounded from above by
+    residual less the common curve and s the residual ramps times their widths. Each customer counts once for
+    every part of the curve that its discount informs; the diagonal of the Hessian is bounded from above by
     |s_ij| Σ_k |s_ik|, so no step overshoots. Source: Zhang et al. (2022), "Towards R-learner of conditional average
     treatment effects with a continuous treatment".
     """
@@ -194,8 +196,8 @@ class BoostedResponse:
 
     def increments(self, features: Floats) -> Floats:
         """See ``ResponseLearner``."""
-        own = on_grid(lambda rows: self.booster_.predict(rows, num_threads=1), features, self.middles_)
-        return np.asarray((self.common_ + own) * self.widths_)
+        varying = on_grid(lambda rows: self.booster_.predict(rows, num_threads=1), features, self.middles_)
+        return np.asarray((self.common_ + varying) * self.widths_)
 
 
 class ForestResponse:
@@ -241,7 +243,7 @@ class LinearResponse:
     """A curve common to all, turned by a slope that is linear in the features: econml's LinearDML, without a penalty.
 
     The features are standardised and cut off at three standard deviations. econml is given residuals of outcome and
-    dose, so its own first stage, a mean over two folds, has nothing left to find. Source: Chernozhukov et al. (2018).
+    dose, so its own first stage, a mean over two folds, finds nothing. Source: Chernozhukov et al. (2018).
     """
 
     orthogonal = True
@@ -257,7 +259,7 @@ class LinearResponse:
         self.common_, self.widths_ = common_curve(train), train.widths
         self.centre_, scale = train.features.mean(axis=0), train.features.std(axis=0)
         self.scale_ = np.where(scale > 0, scale, np.inf)
-        # All levels of a category, or a feature twice, would leave the line without a single answer.
+        # All levels of a category, or a feature twice, would leave the line without a unique solution.
         self.kept_ = independent_columns(self._cut_off(train.features))[1]
         model = LinearDML(
             model_y=DummyRegressor(), model_t=DummyRegressor(), cv=2, random_state=self.seed
@@ -287,7 +289,7 @@ class SLearner:
 
     Its trees hold either dose and features or controls alone, so the response is a function of x and dose, added to
     what the controls explain; sales never fall in the dose. What dose and controls share goes to whichever the trees
-    found first: the bias that the other learners avoid.
+    split on first: the other learners avoid this bias.
     """
 
     orthogonal = False
@@ -318,7 +320,7 @@ class SLearner:
         """See ``ResponseLearner``."""
 
         def predict(rows: Floats) -> Floats:
-            # Controls move all doses alike, so any value of them does.
+            # Controls shift all doses alike, so any value of them will do.
             filled = np.column_stack([rows, np.broadcast_to(self.filler_, (len(rows), len(self.filler_)))])
             return np.asarray(self.booster_.predict(filled, num_threads=1))
 
@@ -365,11 +367,11 @@ def bends(knots: Floats, segments: int) -> Floats:
     if segments == 1:
         return same
     points = np.linspace(middles[0], middles[-1], segments)
-    own = [np.interp(middles, points, column) for column in np.eye(segments)]
-    return np.column_stack([same, *own])
+    hats = [np.interp(middles, points, column) for column in np.eye(segments)]
+    return np.column_stack([same, *hats])
 
 
 def on_grid(predict: Callable[[Floats], Any], features: Floats, doses: Floats) -> Floats:
-    """Predictions for every customer at every dose, (m, len(doses)); the dose is the first column of what is asked."""
+    """Predictions for every customer at every dose, (m, len(doses)); ``predict`` takes the dose as first column."""
     columns = [predict(np.column_stack([np.full(len(features), dose), features])) for dose in doses]
     return np.column_stack(columns) if len(features) else np.empty((0, len(doses)))

@@ -119,17 +119,17 @@ def _change(rows: pd.DataFrame, start: float) -> float:
 
 
 @styled
-def synthetic(found: "RegionStudy | None", *, simulated: bool) -> "Figure":
+def synthetic(study: "RegionStudy | None", *, simulated: bool) -> "Figure":
     """The treated region beside its mixture, and its gap beside those of regions that were not treated.
 
-    found: of the profit; None if there is none, of which the figure then says so.
+    study: of the profit; None if there is none, of which the figure then says so.
     """
-    if found is None:
+    if study is None:
         subtitle = "discount.did.region.level names no region, or discount.did.least_customers asks for no mixture"
         return new_figure("No region is compared with a mixture of others", subtitle, simulated=simulated, height=0.6)
-    mixture = found.mixture
+    mixture = study.mixture
     region, start, paths, weights = mixture.region, mixture.start, mixture.paths, mixture.weights
-    mine = paths[paths["region"] == region].sort_values("month")
+    treated_path = paths[paths["region"] == region].sort_values("month")
     others = paths[paths["region"] != region]
     stray = round(mixture.p_value * mixture.regions) - 1
     verdict = f"and {stray} of {mixture.regions - 1} untreated regions stray as far from theirs"
@@ -145,8 +145,10 @@ def synthetic(found: "RegionStudy | None", *, simulated: bool) -> "Figure":
     subtitle = f"Mixture: {mixed}{more}; {p_text(mixture.p_value)}, by the ratio of gaps after and before"
     figure = new_figure(title, subtitle, simulated=simulated, height=3.8)
     left, right = figure.subplots(1, 2)
-    left.plot(mine["month"], mine["actual"], color=BLUE, linewidth=2.4, label=region)
-    left.plot(mine["month"], mine["synthetic"], color=ORANGE, linestyle=(0, (5, 2)), label="its mixture")
+    left.plot(treated_path["month"], treated_path["actual"], color=BLUE, linewidth=2.4, label=region)
+    left.plot(
+        treated_path["month"], treated_path["synthetic"], color=ORANGE, linestyle=(0, (5, 2)), label="its mixture"
+    )
     left.set_ylabel("profit (money per customer)")
     left.legend(loc="upper left")
     zero_line(right)
@@ -154,10 +156,12 @@ def synthetic(found: "RegionStudy | None", *, simulated: bool) -> "Figure":
         rows = part.sort_values("month")
         label = "untreated regions" if index == 0 else None
         right.plot(rows["month"], rows["gap"], color=FAINT, linewidth=0.8, alpha=0.7, label=label)
-    right.plot(mine["month"], mine["gap"], color=BLUE, linewidth=2.4, label=region)
+    right.plot(treated_path["month"], treated_path["gap"], color=BLUE, linewidth=2.4, label=region)
     right.set_ylabel("gap to the mixture (money per customer)")
     # A region far from all others has no mixture that fits; its gap must not flatten what is to be seen.
-    reach = 1.5 * max(float(np.abs(mine["gap"].to_numpy()).max()), float(np.median(np.abs(others["gap"].to_numpy()))))
+    reach = 1.5 * max(
+        float(np.abs(treated_path["gap"].to_numpy()).max()), float(np.median(np.abs(others["gap"].to_numpy())))
+    )
     right.set_ylim(-reach, reach)
     right.legend(loc="lower left")
     for axes in (left, right):
@@ -176,8 +180,8 @@ def estimates(frame: pd.DataFrame, *, names: dict[str, str], simulated: bool) ->
     """
     rows = frame[(frame["outcome"] == "profit") & frame["treated"].isin(list(names))]
     first = next(iter(names))
-    mine = rows[rows["treated"] == first].set_index("estimator")["estimate"]
-    naive, clean = float(mine["before_after"]), float(mine["did_clean"])
+    by_estimator = rows[rows["treated"] == first].set_index("estimator")["estimate"]
+    naive, clean = float(by_estimator["before_after"]), float(by_estimator["did_clean"])
     digits = decimals([naive, clean])
     title = (
         f"Before and after says {number(naive, digits)} for {names[first]}; against clean controls the discount makes "

@@ -55,8 +55,8 @@ def response_curves(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         axes.set_title(f"{named} {group}: {int(frame.loc[frame['group'] == group, 'customers'].iloc[0]):,} customers")
     for axes in list(grid.flat)[len(groups) :]:
         axes.remove()
-    known = frame[(frame["kind"] == "measured") | (frame["supported"] >= KNOWN)]
-    low, high = known["profit"].min(), known["profit"].max()
+    drawn = frame[(frame["kind"] == "measured") | (frame["supported"] >= KNOWN)]
+    low, high = drawn["profit"].min(), drawn["profit"].max()
     # An interval may leave the picture, what it belongs to may not.
     grid.flat[0].set_ylim(low - 0.25 * (high - low or 1), high + 0.25 * (high - low or 1))
     figure.supxlabel("discount (money)", fontsize=10)
@@ -67,9 +67,9 @@ def response_curves(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
 def _draw_group(axes: "Axes", rows: pd.DataFrame) -> None:
     line = rows[rows["kind"] == "predicted"].sort_values("dose")
     dose, profit = line["dose"].to_numpy(np.float64), line["profit"].to_numpy(np.float64)
-    known = line["supported"].to_numpy(np.float64) >= KNOWN
+    supported = line["supported"].to_numpy(np.float64) >= KNOWN
     axes.plot(dose, profit, color=BLUE, linewidth=1.2, linestyle=(0, (1, 2)))
-    axes.plot(dose, np.where(known, profit, np.nan), color=BLUE, linewidth=2.2)
+    axes.plot(dose, np.where(supported, profit, np.nan), color=BLUE, linewidth=2.2)
     points = rows[rows["kind"] == "measured"].sort_values("dose")
     axes.vlines(points["dose"], points["ci_low"], points["ci_high"], color=INK, linewidth=1.1)
     axes.scatter(points["dose"], points["profit"], s=26, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=3)
@@ -95,12 +95,12 @@ def profit_by_rule(frame: pd.DataFrame, *, lift: tuple[float, float, float], sim
     """
     rows = frame.sort_values(["dr", "policy"], ascending=[False, True], kind="stable").reset_index(drop=True)
     champion = rows["champion"].astype(bool).to_numpy()
-    told = int(champion.argmax())
+    highlighted = int(champion.argmax())
     names = [_rule_name(str(rule), str(name)) for rule, name in zip(rows["rule"], rows["name"], strict=True)]
     digits = decimals(lift)
     value, low, high = (number(part, digits) for part in lift)
     interval = f"{value}  [{low}, {high}]"
-    who = f"Champion {names[told]}"
+    who = f"Champion {names[highlighted]}"
     if lift[1] > 0:
         title = f"{who} earns {interval} a customer more than the best dose for everybody"
     elif lift[2] < 0:
@@ -110,7 +110,7 @@ def profit_by_rule(frame: pd.DataFrame, *, lift: tuple[float, float, float], sim
     subtitle = "Doubly robust profit on the randomised customers, with 95% intervals; dashed: no discount"
     figure = new_figure(title, subtitle, simulated=simulated, height=1.2 + 0.255 * len(rows))
     axes = figure.subplots()
-    axes.axhspan(told - 0.5, told + 0.5, color="#F1EEE6", zorder=0)
+    axes.axhspan(highlighted - 0.5, highlighted + 0.5, color="#F1EEE6", zorder=0)
     none = rows.loc[rows["policy"] == "constant_0", "dr"]
     if len(none):
         axes.axvline(float(none.iloc[0]), color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1.5)
@@ -132,7 +132,7 @@ def profit_by_rule(frame: pd.DataFrame, *, lift: tuple[float, float, float], sim
     axes.set_yticks(
         range(len(rows)), [f"★ {name}" if mark else name for name, mark in zip(names, champion, strict=True)]
     )
-    axes.get_yticklabels()[told].set_fontweight("bold")
+    axes.get_yticklabels()[highlighted].set_fontweight("bold")
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)

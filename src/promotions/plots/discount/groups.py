@@ -105,8 +105,8 @@ def cumulative_gain(frame: pd.DataFrame, *, areas: dict[str, tuple[float, float]
     rows = frame[frame["outcome"] == "profit"].sort_values("share")
     panels = {str(name): part for name, part in rows.groupby("column", sort=False)}
     best = max(panels, key=lambda name: areas[name][0])
-    found = [name for name in panels if areas[name][1] < 0.05]
-    if not found:
+    significant = [name for name in panels if areas[name][1] < 0.05]
+    if not significant:
         title = "No column ranks customers by the effect of a discount better than chance explains"
     else:
         lead = panels[best].assign(lead=lambda part: part["gain"] - part["random"])
@@ -125,8 +125,8 @@ def cumulative_gain(frame: pd.DataFrame, *, areas: dict[str, tuple[float, float]
     for axes, (column, part) in zip(grid.flat, panels.items(), strict=False):
         _draw_gain(axes, part)
         area, p_value = areas[column]
-        told = f"area {number(area, decimals([area]))}, {p_text(p_value, 1)}"
-        axes.set_title(f"{shortened(readable_name(column))}: {told}", fontweight="bold")
+        area_text = f"area {number(area, decimals([area]))}, {p_text(p_value, 1)}"
+        axes.set_title(f"{shortened(readable_name(column))}: {area_text}", fontweight="bold")
     for axes in list(grid.flat)[len(panels) :]:
         axes.remove()
     for place in range(max(0, len(panels) - columns), len(panels)):

@@ -28,9 +28,9 @@ def post_treatment(frame: pd.DataFrame, *, alpha: float, simulated: bool) -> "Fi
     barred = list(dict.fromkeys(tested.loc[tested["barred"], "column"]))
     if tested.empty:
         return _nothing(simulated=simulated)
-    found = list(dict.fromkeys(tested.loc[tested["p_value_holm"] < alpha, "column"]))
-    if found:
-        many = f"{len(found)} columns depend" if len(found) > 1 else f"{found[0]} depends"
+    dependent = list(dict.fromkeys(tested.loc[tested["p_value_holm"] < alpha, "column"]))
+    if dependent:
+        many = f"{len(dependent)} columns depend" if len(dependent) > 1 else f"{dependent[0]} depends"
         title = f"{many} on a discount that was given by lot: measured after it, barred everywhere"
     else:
         title = "No column depends on the discount that was given by lot"

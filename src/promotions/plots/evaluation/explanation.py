@@ -64,9 +64,9 @@ def beeswarm(
         x = contributions[name].to_numpy()[chosen]
         heights = place + 0.38 * _swarm(x, shown.min(), np.ptp(shown))
         standing = _standing(customers[name])[chosen]
-        known = ~np.isnan(standing)
-        axes.scatter(x[~known], heights[~known], s=3, color=UNRANKED, linewidths=0)
-        axes.scatter(x[known], heights[known], s=3, c=standing[known], cmap=colours, vmin=0, vmax=1, linewidths=0)
+        ranked = ~np.isnan(standing)
+        axes.scatter(x[~ranked], heights[~ranked], s=3, color=UNRANKED, linewidths=0)
+        axes.scatter(x[ranked], heights[ranked], s=3, c=standing[ranked], cmap=colours, vmin=0, vmax=1, linewidths=0)
         for text, right, side in (
             (short_percent(row["share"]), 32, "right"),
             (_shorter(str(row["direction"]), 36), 40, "left"),
@@ -135,12 +135,12 @@ def dependence(
 def _numbers(axes: "Axes", values: "pd.Series[Any]", contribution: Floats, chosen: NDArray[np.intp], unit: str) -> None:
     """Points between the extreme hundredths, and means of up to twenty equal groups."""
     numbers = as_numbers(values)
-    known = ~np.isnan(numbers)
-    if known.any():
-        low, high = np.quantile(numbers[known], [0.01, 0.99])
+    present = ~np.isnan(numbers)
+    if present.any():
+        low, high = np.quantile(numbers[present], [0.01, 0.99])
         inside = chosen[(numbers[chosen] >= low) & (numbers[chosen] <= high)]
         axes.scatter(numbers[inside], contribution[inside], s=3, color=RULE_PALETTE[0], alpha=0.25, linewidths=0)
-        within = known & (numbers >= low) & (numbers <= high)
+        within = present & (numbers >= low) & (numbers <= high)
         values_met = np.unique(numbers[within])
         # A flag or a count has each of its values; others are met once each, and go into groups of equal size.
         starts = values_met if len(values_met) <= GROUPS else np.quantile(numbers[within], np.arange(GROUPS) / GROUPS)
@@ -149,10 +149,10 @@ def _numbers(axes: "Axes", values: "pd.Series[Any]", contribution: Floats, chose
         middle, mean = (np.bincount(group, column)[size > 0] / size[size > 0]
                         for column in (numbers[within], contribution[within]))  # fmt: skip
         axes.plot(middle, mean, color=INK, linewidth=1.8, marker="o", markersize=2.5)
-    if not known.all():
-        told = number(float(contribution[~known].mean()), decimals(np.abs(contribution)))
+    if not present.all():
+        mean_text = number(float(contribution[~present].mean()), decimals(np.abs(contribution)))
         axes.annotate(
-            f"unknown ({short_percent(1 - known.mean())}): {told}", (0.98, 0.03),
+            f"unknown ({short_percent(1 - present.mean())}): {mean_text}", (0.98, 0.03),
             xycoords="axes fraction", ha="right", va="bottom", fontsize=8, color=FAINT,
         )  # fmt: skip
     axes.locator_params(axis="x", nbins=4)
@@ -195,10 +195,10 @@ def _standing(values: "pd.Series[Any]") -> Floats:
         return np.full(len(values), np.nan)
     numbers = as_numbers(values)
     ranks = pd.Series(numbers).rank(method="average")
-    known = int(ranks.notna().sum())
+    present = int(ranks.notna().sum())
     # Two values alone would stand at a quarter and three quarters; the extremes are the ends of the scale.
     low, high = ranks.min(), ranks.max()
-    if not known or high == low:
+    if not present or high == low:
         return np.asarray(np.where(np.isnan(numbers), np.nan, 0.5))
     return np.asarray((ranks - low) / (high - low), dtype=np.float64)
 

@@ -224,15 +224,15 @@ def policy_values(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         f"{number(profit, digits)}  [{number(low, digits)}, {number(high, digits)}]"
         for profit, low, high in rows[["profit", "ci_low", "ci_high"]].itertuples(index=False)
     ]
-    told = int(champion.argmax()) if champion.any() else 0
-    who = f"Champion {names[told]}" if champion.any() else names[told]
-    profit, low, high = (float(rows[column].iloc[told]) for column in ("profit", "ci_low", "ci_high"))
+    highlighted = int(champion.argmax()) if champion.any() else 0
+    who = f"Champion {names[highlighted]}" if champion.any() else names[highlighted]
+    profit, low, high = (float(rows[column].iloc[highlighted]) for column in ("profit", "ci_low", "ci_high"))
     if low > 0:
         title = f"{who} earns {number(profit, digits)} per customer over treating nobody"
     elif high < 0:
         title = f"{who} loses {number(-profit, digits)} per customer against treating nobody"
     else:
-        title = f"{who} cannot be told from treating nobody: {values[told]} per customer"
+        title = f"{who} cannot be told from treating nobody: {values[highlighted]} per customer"
     subtitle = "Profit of each policy on customers that nothing was fitted to, with 95% intervals"
     figure = new_figure(title, subtitle, simulated=simulated, height=1.2 + 0.255 * len(rows))
     axes = figure.subplots()
@@ -240,7 +240,7 @@ def policy_values(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     hues = rule_colours(rules)
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)
     if champion.any():
-        axes.axhspan(told - 0.5, told + 0.5, color="#F1EEE6", zorder=0)
+        axes.axhspan(highlighted - 0.5, highlighted + 0.5, color="#F1EEE6", zorder=0)
     for rule, members in rows.assign(rule=rules).groupby("rule", sort=False):
         reach = np.abs(members[["ci_low", "ci_high"]].sub(members["profit"], axis=0).to_numpy().T)
         axes.errorbar(

@@ -76,9 +76,9 @@ def affected(frame: pd.DataFrame, *, learner: str, simulated: bool) -> "Figure":
     frame: feature, most_affected, least_affected, difference, ci_low, ci_high, standardised_difference.
     """
     rows = frame.head(SHOWN).reset_index(drop=True)
-    told = [shortened(str(name)) for name in rows.loc[rows["standardised_difference"] != 0, "feature"].head(2)]
-    if told:
-        title = f"The most and the least affected fifth differ most in: {', '.join(told)}"
+    features = [shortened(str(name)) for name in rows.loc[rows["standardised_difference"] != 0, "feature"].head(2)]
+    if features:
+        title = f"The most and the least affected fifth differ most in: {', '.join(features)}"
     else:
         title = f"{readable_name(learner)} tells no customers apart: the most and the least affected are alike"
     subtitle = (

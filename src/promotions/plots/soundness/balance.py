@@ -95,8 +95,8 @@ def _balance_notes(rows: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
         note = number(float(smd), 3, sign=True)
         by_shape = not differs and column == feature and feature in shapes
         if differs or by_shape:
-            found = float(shapes[feature] if by_shape else p_of_mean)
-            note += f"  {p_text(found, 1)}"
+            p_value = float(shapes[feature] if by_shape else p_of_mean)
+            note += f"  {p_text(p_value, 1)}"
             note += " (distribution)" if by_shape else ""
         notes.append(note)
     return notes

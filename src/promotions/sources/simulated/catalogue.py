@@ -92,7 +92,7 @@ def draw_catalogue(rng: np.random.Generator) -> Catalogue:
     price = np.clip(netto, 0.1, 2) ** 0.35 * np.exp(0.6 * rng.standard_normal(PRODUCTS))
     # Scaled, so that a few best-sellers that happen to be dear do not make a whole run dear.
     price *= np.array([POOL_PRICES[each] for each in Pool])[pool] / by_pool(popularity * price)[pool]
-    known = popularity * ~np.isnan(score)
+    scored = popularity * ~np.isnan(score)
 
     identifier = Identifiers(rng).take(PRODUCTS)
     columns = {"product_id": string_column(identifier), **_categories(rng, kind == Pool.ALCOHOL)}
@@ -109,8 +109,8 @@ def draw_catalogue(rng: np.random.Generator) -> Catalogue:
         price=price,
         quantile=np.cumsum(popularity),
         netto=by_pool(popularity * netto),
-        branded=by_pool(known),
-        brand=by_pool(known * np.nan_to_num(score)) / by_pool(known),
+        branded=by_pool(scored),
+        brand=by_pool(scored * np.nan_to_num(score)) / by_pool(scored),
     )
 
 

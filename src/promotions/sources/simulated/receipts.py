@@ -175,12 +175,12 @@ def _taste_limits(traits: pd.DataFrame, catalogue: Catalogue) -> Floats:
     Alcohol and own trademarks have the customer's shares. Of the rest, the share of famous brands and that of heavy
     goods are such that the average purchase has the customer's brand score and netto, in this catalogue.
     """
-    alcohol, own = traits["alcohol"].to_numpy(), traits["own"].to_numpy()
-    other = 1 - alcohol - own
+    alcohol, own_trademarks = traits["alcohol"].to_numpy(), traits["own"].to_numpy()
+    remaining = 1 - alcohol - own_trademarks
 
     def second_share(excess: Floats, first: Floats, second: Floats) -> Floats:
         """Share s of the second kind in the rest that makes the excess over the customer's mean zero on average."""
-        fixed = (alcohol * excess[:, Pool.ALCOHOL] + own * excess[:, Pool.OWN]) / other
+        fixed = (alcohol * excess[:, Pool.ALCOHOL] + own_trademarks * excess[:, Pool.OWN]) / remaining
         return np.clip((first + fixed) / (first - second), 0.02, 0.98)
 
     score = catalogue.branded * (catalogue.brand - traits["brand"].to_numpy()[:, None])
@@ -196,8 +196,13 @@ def _taste_limits(traits: pd.DataFrame, catalogue: Catalogue) -> Floats:
         (1 - famous) * weight[:, Pool.NICHE_HEAVY] + famous * weight[:, Pool.FAMOUS_HEAVY],
     )
     niche = 1 - famous
-    shares = [np.zeros(len(traits)), alcohol, own]
-    shares += [other * niche * (1 - heavy), other * niche * heavy, other * famous * (1 - heavy), other * famous * heavy]
+    shares = [np.zeros(len(traits)), alcohol, own_trademarks]
+    shares += [
+        remaining * niche * (1 - heavy),
+        remaining * niche * heavy,
+        remaining * famous * (1 - heavy),
+        remaining * famous * heavy,
+    ]
     limits = np.cumsum(np.column_stack(shares), axis=1)
     limits[:, -1] = 1
     return limits

@@ -34,7 +34,7 @@ def test_the_search_finds_the_design_that_was_drawn_also_with_noisy_discounts(dr
     ("change", "group", "region", "message"),
     [
         ({}, {"level": "X"}, {}, "'X' is no level of 'gender'; there are M, W"),
-        ({}, {"column": "sex"}, {}, "'sex' is no column to choose; there are age, gender, cust_state"),
+        ({}, {"column": "sex"}, {}, "'sex' cannot be chosen; expected one of age, gender, cust_state"),
         ({}, {"level": "W", "month": 0}, {}, "0 leaves no month before it"),
         ({}, {"level": "W", "month": 8}, {}, "8 lies after the panel's last month, 7"),
         ({}, {"level": "W", "month": "May"}, {}, "expected a month of the panel or 'search', got 'May'"),
