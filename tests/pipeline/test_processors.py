@@ -51,7 +51,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project of two learners and of discounts, each up to what its last stages read."""
     project = copy_project(tmp_path_factory.mktemp("processors"))
     project.keep_learners(["s_learner", "double_ml"])
-    project.params(lambda content: content["discount"]["did"].update(curvatures=[0.2]))
     project.dvc("repro", "ensemble")
     project.dvc("repro", "discounts/dvc.yaml:discount_prepare")
     return project

@@ -33,6 +33,7 @@ SMALL = {
     ("discount", "effect", "forest", "trees"): 20,
     ("discount", "effect", "nuisance", "trees"): 30,
     ("discount", "did", "least_customers"): 1,
+    ("discount", "did", "curvatures"): [0.1],
     ("discount", "policy", "least_customers"): 100,
     ("discount", "response", "groups"): 3,
     ("discount", "response", "sales", "trees"): 40,
