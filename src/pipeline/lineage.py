@@ -135,8 +135,9 @@ class Lineage:
                 reason := self._reason_of(part, inputs=inputs)
             ):
                 yield reason
-        # Files that stages wrote may be gone.
-        compared = Path(path).exists() if parts else inputs
+        # Files that stages wrote may be gone; a model that nobody asks does not part those that are still there.
+        whole = inputs or all(Path(out).exists() for part in parts for out in part.writes if _holds(path, out))
+        compared = Path(path).exists() and whole if parts else inputs
         if compared and (change := self._change(path, content, large=LARGE)):
             yield f"{path} {change} since `{stage.name}` ran"
 
