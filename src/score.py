@@ -41,7 +41,8 @@ def main(new: str, out: str, **asked: Any) -> None:
     headline, roles = stage.read_json("metrics/headline.json"), stage.read_json("data/prepared/roles.json")
     scorer = Scorer.load(Path("models"), headline["champion"], headline["learner"])
     profile = Profile.from_json(stage.read_json("models/profile.json"))
-    lineage.require_one_run((*DOCUMENTS, *(f"models/{name}" for name in scorer.folders)), "dvc repro report")
+    # Models first: a changed one is named itself, not a document of later stages that have read it.
+    lineage.require_one_run((*(f"models/{name}" for name in scorer.folders), *DOCUMENTS), "dvc repro report")
     allowance = Allowance.of(scorer.budget, asked["budget"], asked["max_share"])
     targets.require_table(out)
     introduce(headline, scorer, estimated=roles.get("propensity") == "estimated")

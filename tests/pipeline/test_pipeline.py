@@ -108,9 +108,11 @@ def test_no_page_of_an_earlier_answer_is_left(restored: Project) -> None:
     assert not page.exists()
     printed = restored.run("python", "src/headline.py").stdout
     assert printed.endswith("report/index.html is out of date (it is not there): `dvc repro report` writes it.\n")
-    # Back to what DVC has in its run cache: the page is written all the same.
-    restored.dvc("exp", "run", "report", "-S", "costs.cost_per_treatment=1")
+    restored.dvc("repro", "report")
     assert restored.run("python", "src/headline.py").stdout.endswith("The page for people: report/index.html\n")
+    # Back to what DVC has in its run cache: the stage runs all the same.
+    restored.dvc("exp", "run", "evaluate", "-S", "costs.cost_per_treatment=1")
+    assert not page.exists()
 
 
 def test_a_page_of_another_margin_of_the_discounts_is_not_brought_back(restored: Project) -> None:
@@ -166,9 +168,9 @@ def test_whatever_dvc_has_recorded_is_current_by_our_reading_of_it(restored: Pro
     assert [content_of(out["path"]) for out in folders] == folders
 
 
-def test_charging_on_response_refits_nothing_that_is_decided_with(restored: Project) -> None:
-    ran = restored.stages_run(restored.dvc("exp", "run", "report", "-S", "costs.charged=on_response"))
-    assert ran == [*COSTS, "report"]
+def test_charging_on_response_refits_nothing_but_in_stability(restored: Project) -> None:
+    ran = restored.stages_run(restored.dvc("exp", "run", "-S", "costs.charged=on_response"))
+    assert ran == [*COSTS, "stability", "report"]
 
 
 def test_a_budget_adds_its_rules_and_refits_nothing(restored: Project) -> None:
@@ -183,8 +185,8 @@ def test_a_budget_adds_its_rules_and_refits_nothing(restored: Project) -> None:
 
 
 def test_a_learners_parameter_refits_no_other_learner(restored: Project) -> None:
-    output = restored.dvc("exp", "run", "explain", "-S", "learners.x_learner.effect.trees=20")
-    assert restored.stages_run(output) == ["cate@x_learner", "ensemble", "explain"]
+    output = restored.dvc("exp", "run", "-S", "learners.x_learner.effect.trees=20")
+    assert restored.stages_run(output) == ["cate@x_learner", "ensemble", "explain", *COSTS, "stability", "report"]
 
 
 def test_a_mistyped_override_fails(restored: Project) -> None:
@@ -225,8 +227,8 @@ def test_the_true_profit_of_the_champion_and_its_regret_are_reported(restored: P
     headline = restored.metric("headline")
     assert headline["oracle_profit_per_customer"] >= headline["true_profit_per_customer"]
     regret = headline["oracle_profit_per_customer"] - headline["true_profit_per_customer"]
-    # Both are written to eight digits.
-    np.testing.assert_allclose(headline["regret_per_customer"], regret, atol=1e-7 * abs(regret) + 1e-6)
+    # Written to eight digits, the two profits are off by half a millionth each.
+    np.testing.assert_allclose(headline["regret_per_customer"], regret, atol=1e-6)
 
 
 def test_the_answer_is_printed_as_a_table(restored: Project) -> None:

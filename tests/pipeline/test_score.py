@@ -263,7 +263,7 @@ def test_no_list_is_made_of_two_runs(shop: Project) -> None:
     for model in ("models/encoder.json", "models/policy/model.json", "models/learners/s_learner/model.json"):
         whole = (shop.folder / model).read_text()
         (shop.folder / model).write_text(whole + "\n")
-        assert "and its companions are not from one run: " in refused()
+        assert "and its companions are not from one run: it is not what `" in refused()
         (shop.folder / model).write_text(whole)
     # A model that the champion does not ask may be gone.
     shop.run("rm", "-r", "models/learners/double_ml")

@@ -5,6 +5,7 @@ import pytest
 import statsmodels.api as sm
 from econml.validate.sensitivity_analysis import RV, dml_sensitivity_values, sensitivity_interval
 
+from promotions.base.rounding import rounded
 from promotions.discount.effect.sensitivity import (
     LongStoryShort,
     as_strong_as,
@@ -116,8 +117,8 @@ def test_benchmarks_are_the_partial_r2_of_leaving_the_control_out():
     assert set(found.index.get_level_values("control")) == {"x", "z", "level"}
     of_dose = partial_of(dose, z, np.column_stack([x, level[:, 1:]]))
     of_outcome = partial_of(outcome, z, np.column_stack([dose, x, level[:, 1:]]))
-    expected = as_strong_as(of_dose, of_outcome, 2)
-    assert tuple(found.loc[("z", 2.0), ["r2_dose", "r2_outcome"]]) == pytest.approx(expected, rel=1e-7)
+    expected = as_strong_as(*rounded((of_dose, of_outcome)), 2)
+    assert tuple(found.loc[("z", 2.0), ["r2_dose", "r2_outcome"]]) == pytest.approx(expected, rel=1e-8)
     # A category counts as a whole: the share of the rest that all its columns explain.
     rest = sm.add_constant(np.column_stack([dose, x, z]))
     without, within = (sm.OLS(outcome, each).fit().ssr for each in (rest, np.column_stack([rest, level[:, 1:]])))
@@ -125,8 +126,7 @@ def test_benchmarks_are_the_partial_r2_of_leaving_the_control_out():
     # The last column of the category is what the others leave: it changes nothing.
     fewer = Controls(controls.matrix[:, :4], controls.columns[:4], controls.sources[:4])
     again = benchmarks(outcome, dose, fewer, slope(outcome, dose, fewer.matrix)).set_index(["control", "times"])
-    # Strengths have eight digits, and what they leave of the estimate has a few less.
-    np.testing.assert_allclose(again.loc[found.index], found, rtol=1e-6)
+    np.testing.assert_allclose(again.loc[found.index], found, rtol=1e-8)
 
 
 def test_the_grid_starts_at_the_estimate_and_falls():
