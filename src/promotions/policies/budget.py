@@ -154,8 +154,8 @@ def spend(
 ) -> NDArray[np.bool_]:
     """``within_budget`` without checks of the arguments.
 
-    gain: (n,).  price: (n,), in the unit of what is scarce.  budget: in the same unit.  lots: returns a number for each of
-    the tied rows; it decides ties of gain/price, lowest first.  Returns (n,).
+    gain: (n,).  price: (n,), in the unit of what is scarce.  budget: in the same unit.  lots: returns a number for each
+    of the tied rows; it decides ties of gain/price, lowest first.  Returns (n,).
     """
     waiting = np.flatnonzero(gain >= 0)
     waiting = waiting[_best_first(gain[waiting], price[waiting], lambda rows: lots(waiting[rows]))]
