@@ -113,10 +113,10 @@ def within_budget(
 
     Customers are taken in the order of expected gain per unit of what is scarce, as long as they fit into what is left:
     gain/cost with a budget of money, which is the order of gain if all cost the same; gain with a budget of customers.
-    A customer who no longer fits is passed over. So each customer who would pay and is left out costs more than what
-    is left; the optimum exceeds this gain by less than the gain of the first of them (who alone would fit). A customer
-    with an expected loss is never treated, even if money is left. Ties are decided by a hash of the customer's id, so
-    the order of rows changes nothing.
+    A customer who no longer fits is passed over. So each customer who would pay and is left out costs more than what is
+    left; the optimum exceeds this gain by less than the gain of the first of them whom the whole budget could pay. A
+    customer with an expected loss is never treated, even if money is left. Ties are decided by a hash of the customer's
+    id, so the order of rows changes nothing.
 
     gain: (n,) expected profit of treating over not treating.  cost: scalar or (n,), expected, see the module; 0 or
     more.  ids: (n,) distinct.  Exactly one of share: of the n customers, in [0, 1], and money: for all n together.

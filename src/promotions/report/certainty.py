@@ -31,13 +31,13 @@ def conditional(run: Run) -> Text:
     text: Text = (
         "The ",
         term("interval", "95 % intervals"),
-        f" say how far the {customers} customers that judge may mislead by chance. They take each rule as it is: that "
-        "other customers to learn from would have made another rule, they leave out.",
+        f" say how far the {customers} customers that judge may mislead by chance. They take each rule as given: they "
+        "leave out that other customers to learn from would have made another rule.",
     )
     if run.estimated:
         text = (
             *text,
-            " Hidden reasons for contacts they leave out too, and more customers make those no smaller. That the ",
+            " They also leave out hidden reasons for contacts, whose effect more customers do not reduce. That the ",
             term("propensity", "propensities"),
             " were estimated does no harm to them: ",
             term("doubly_robust", "doubly robust"),

@@ -88,7 +88,7 @@ def affected_words(run: Run) -> Text:
         "The fifth of the customers with the largest ",
         term("effect", "effects"),
         f" as {policy_name(run.shown)} predicts them, beside the fifth with the smallest: means of the features that "
-        "differ most. That these customers respond is what was found; why they do is not.",
+        "differ most. The data show that these customers respond, not why they do.",
     )
 
 

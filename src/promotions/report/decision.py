@@ -74,7 +74,7 @@ def of_constant(run: Run, over: Estimate) -> Verdict:
     return Verdict(
         "proven" if over.above else "unclear",
         f"Contact {whom}" if over.above else f"Contact {whom}: {what}",
-        f"Contact {whom}: on the customers by whom the rule was chosen, no other earned more by a standard error. That "
+        f"Contact {whom}: on the customers that chose the rule, no other rule earned more by a standard error. That "
         f"earns {over.more_or_less} per customer than contacting {others} (95{SPACE}% interval {over.bounds()}).",
     )
 
@@ -145,9 +145,9 @@ def money(run: Run) -> Table:
 def break_even(run: Run) -> Text:
     """What a contact costs, what a response earns, and the effect that pays."""
     start, costs = (Strong("Break-even. "),), run.params["costs"]
-    if run.own_money:
-        verb = "differ" if len(run.own_money) > 1 else "differs"
-        return (*start, f"{listed(run.own_money).capitalize()} {verb} between customers, as the data say.")
+    if run.varying_money:
+        verb = "differ" if len(run.varying_money) > 1 else "differs"
+        return (*start, f"{listed(run.varying_money).capitalize()} {verb} between customers, as the data say.")
     cost, revenue = plain(float(costs["cost_per_treatment"])), plain(float(costs["revenue_per_response"]))
     if costs["charged"] == "on_response":
         return (*start, f"A contacted customer who responds costs {cost}, and a response earns {revenue}.")

@@ -260,8 +260,9 @@ def months(run: Run) -> Text | None:
         return None
     text = (
         f"In the first month of its discount, profit of {who['column']} {who['level']} changes by "
-        f"{first.short(sign=True)} per customer against the others; of {counted(int(study['months_after']), 'month')} "
-        f"since, {int(study['months_after_joint_interval_excludes_0']) or 'none'} can be told from 0, taken together."
+        f"{first.short(sign=True)} per customer against the others; the joint interval excludes 0 in "
+        f"{int(study['months_after_joint_interval_excludes_0']) or 'none'} of "
+        f"{counted(int(study['months_after']), 'month')} since."
     )
     trend = study.get("pre_trend_p_value")
     before = ""

@@ -81,7 +81,7 @@ def assumptions(run: Run) -> list[Text]:
             term("propensity", "probability"),
             " that the data or params.yaml state. The checks above can refute this, not prove it.",
         )
-    per_customer = listed(run.own_money)
+    per_customer = listed(run.varying_money)
     charged = (
         "is due for each contact"
         if run.params["costs"]["charged"] == "on_treatment"

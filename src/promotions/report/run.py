@@ -162,7 +162,7 @@ class Run:
         return dict(sorted(rows.items(), key=lambda item: (-item[1]["dr"], item[0])))
 
     @property
-    def own_money(self) -> list[str]:
+    def varying_money(self) -> list[str]:
         """Which of cost and revenue differ between customers."""
         return [name for name in ("cost", "revenue") if name in self.roles["roles"]]
 
@@ -171,7 +171,7 @@ class Run:
         """Today's C/R; NaN if costs or revenues differ between customers, or nothing is earned."""
         costs = self.params["costs"]
         revenue = float(costs["revenue_per_response"])
-        return float("nan") if self.own_money or revenue <= 0 else float(costs["cost_per_treatment"]) / revenue
+        return float("nan") if self.varying_money or revenue <= 0 else float(costs["cost_per_treatment"]) / revenue
 
     def param(self, key: str) -> Any:
         """The value at a dotted key of params.yaml, or None."""
