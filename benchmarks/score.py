@@ -35,7 +35,7 @@ def customers(n: int, seed: int, first: int = 0) -> pd.DataFrame:
 
 
 def train(folder: Path) -> None:
-    """An experiment, and the results of the stages on it."""
+    """Write an experiment to ``folder`` and run the stages on it."""
     table, rng = customers(TRAINING, 0), np.random.default_rng(1)
     table["treatment"] = rng.integers(0, 2, TRAINING)
     effect = np.where(table["number_0"] > 0, 0.2, 0.0)
