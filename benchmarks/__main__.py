@@ -1,7 +1,7 @@
-"""Run benchmarks one after the other and write what they print to benchmarks/results.md, with machine and versions.
+"""Run benchmarks one after the other and write their output to benchmarks/results.md, with machine and versions.
 
-Each benchmark is a section of its own, which says when and where it ran; sections of benchmarks that are not run again
-stay. Lines that begin with ``ratio:`` are gathered in a table at the top.
+Each benchmark has a section, which says when and where it ran; sections of benchmarks that are not run again stay.
+Lines that begin with ``ratio:`` are collected in a table at the top.
 
     PYTHONPATH=src python -m benchmarks [name …]
     PYTHONPATH=src python -m benchmarks forest --against econml --seeds 1
@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.md")
-# In the order of the file; all but the coverage studies, which take their time and say nothing about speed.
+# In the order of the file; all but the coverage studies, which take long and do not measure speed.
 NAMES = ("prepare", "nuisances", "forest", "stability", "explain", "evaluate", "tree", "score", "pipeline")
 MORE = ("coverage", "discount_coverage", "observational")
 PACKAGES = ("lightgbm", "scikit-learn", "econml", "causalml", "shap", "numpy", "pandas", "duckdb")
@@ -31,7 +31,7 @@ measured in one run on one machine; seconds are of that machine alone.
 
 
 def machine() -> str:
-    """Processor, cores that may be used, memory, versions."""
+    """Processor, usable cores, memory, versions."""
     described = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", described.read_text()) if described.is_file() else None
     processor = model[1] if model else platform.processor() or platform.machine()
@@ -42,7 +42,7 @@ def machine() -> str:
 
 
 def run(name: str, options: list[str]) -> str:
-    """The section of one benchmark, its lines shown as they come. Ends the program if it fails."""
+    """The section of one benchmark; prints its lines as they come. Ends the program if it fails."""
     subject = (importlib.import_module(f"benchmarks.{name}").__doc__ or name).splitlines()[0]
     print(f"── {name}: {subject}", flush=True)
     started, lines = time.perf_counter(), []
@@ -55,13 +55,13 @@ def run(name: str, options: list[str]) -> str:
     if process.wait():
         sys.exit(f"error: benchmarks.{name} ended with status {process.returncode}; {RESULTS.name} is as it was")
     when = f"{time.strftime('%Y-%m-%d')}, {(time.perf_counter() - started) / 60:.1f} minutes"
-    # Files by name: where they lie is nobody's business.
+    # Files by name: their folders do not belong in the results.
     arguments = f" ({' '.join(Path(word).name for word in options)})" if options else ""
     return f"{subject}{arguments}\n\n{when}; {machine()}\n\n```\n{''.join(lines).rstrip()}\n```\n"
 
 
 def read() -> dict[str, str]:
-    """The sections that are there."""
+    """The existing sections."""
     text = RESULTS.read_text() if RESULTS.is_file() else ""
     return {name: body.strip() + "\n" for name, body in re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.M | re.S)}
 
@@ -82,7 +82,7 @@ def write(sections: dict[str, str]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run them, and write after each."""
+    """Run the benchmarks, and write after each."""
     first = next((k for k, word in enumerate(arguments) if word.startswith("-")), len(arguments))
     names, options = arguments[:first] or list(NAMES), arguments[first:]
     if options and len(names) > 1:

@@ -1,9 +1,9 @@
 """Do the intervals hold, and does choosing the best of many flatter? Simulations with known truth.
 
-Each replicate draws an experiment of 5,000 customers and does what `evaluate` does. Printed: how often 95 % intervals
-cover the truth (of a fixed policy's profit, of a paired difference, of GATES, of AUTOC and QINI), how far the
-champion's reported profit is off on average beside that of the best policy on the reporting customers, and how often
-"targeting pays" or "effects differ" is claimed where every customer has the same effect.
+Each replicate draws an experiment of 5,000 customers and does what `evaluate` does. It prints how often 95 % intervals
+cover the truth (of a fixed policy's profit, of a paired difference, of GATES, of AUTOC and QINI); the mean error of the
+champion's reported profit, beside that of the best policy on the reporting customers; and how often "targeting pays" or
+"effects differ" is claimed although every customer has the same effect.
 
     PYTHONPATH=src python -m benchmarks.coverage [replicates]
 """
@@ -34,7 +34,7 @@ from promotions.scores import Scores, make_scores
 Floats = NDArray[np.float64]
 
 CUSTOMERS, FEATURES, GROUPS, SEGMENTS, FOLDS, RESAMPLES = 5_000, 6, 5, 5, 3, 1000
-# So many times the replicates where nothing is fitted: a rate of 95 % then has a standard error of half a point.
+# Replicates without fits are multiplied by this: a rate of 95 % then has a standard error of half a point.
 QUICK = 4
 ECONOMICS = Economics(cost=2.0, revenue=40.0)
 SMALL = Boosting(trees=30, leaves=4, learning_rate=0.1, min_leaf=50)
@@ -77,7 +77,7 @@ class World:
 
 
 def fixed_intervals(seed: int, truth: dict[str, Floats]) -> dict[str, bool]:
-    """Which 95 % intervals cover, for a policy and a ranking that were fixed in advance."""
+    """Which 95 % intervals cover, for a policy and a ranking fixed in advance."""
     rng = np.random.default_rng([1, seed])
     world = World.draw(CUSTOMERS, rng, differ=True)
     scores = world.scores(np.column_stack([np.full(CUSTOMERS, 0.45), np.full(CUSTOMERS, 0.5)]))
@@ -101,13 +101,13 @@ def fixed_intervals(seed: int, truth: dict[str, Floats]) -> dict[str, bool]:
 
 
 def fixed_decisions(priority: Floats) -> pd.DataFrame:
-    """Treat the upper half of the first feature; the constants beside it."""
+    """Treat the upper half of the first feature; and the two constants."""
     ones = np.ones(len(priority), dtype=np.int8)
     return pd.DataFrame({"treat_all": ones, "treat_none": 0 * ones, "fixed": (priority > 0).astype(np.int8)})
 
 
 def fixed_truth() -> dict[str, Floats]:
-    """What the intervals should cover, from two million customers' true effects."""
+    """The values that intervals should cover, from two million customers' true effects."""
     world = World.draw(2_000_000, np.random.default_rng(0), differ=True)
     profits, effect = ECONOMICS.profits(world.means), world.means[:, 1] - world.means[:, 0]
     priority, alone = world.features[:, 0], np.arange(len(effect))
@@ -141,7 +141,7 @@ def learned(train: World, target: World, seed: int) -> tuple[dict[str, Floats], 
 
 
 def holdout(seed: int, *, differ: bool) -> dict[str, float]:
-    """Errors of what is reported, of the champion and of the best on the reporting customers, and what is claimed."""
+    """Errors of the reported profit, for the champion and for the best on the reporting customers, and the claims."""
     rng = np.random.default_rng([2, seed])
     world = World.draw(CUSTOMERS, rng, differ=differ)
     position = np.arange(CUSTOMERS) / CUSTOMERS

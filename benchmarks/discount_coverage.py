@@ -1,12 +1,12 @@
-"""Do the intervals of the discount system hold, and does its rule earn what it says? Fresh data sets, known truth.
+"""Do the intervals of the discount system hold, and does its rule earn what it reports? Fresh data sets, known truth.
 
 Each replicate draws the four tables of the simulated shop anew (``discount.prepare.simulated``; modest sizes) and
-does what the stages do. Printed, for every family of estimators: how often nominal 95 % intervals cover, and how far
-estimates are off on average. Each is judged by its own truth: effects of the log by the log's (they are weighted
-otherwise), effects of the test by the test's, and so on. Contaminated estimates (✗) stand beside the clean ones, judged
-by what they are mistaken for. Joint intervals count as one: all of them have to cover. Honest intervals and those
-against the best of several constants may only be too wide. For the decision a tenth of the replicates (5 or more)
-learn responses from a log, decide, and judge the champion on a test; printed is what its rule is really worth.
+does what the stages do. It prints, for every family of estimators, how often nominal 95 % intervals cover, and the mean
+error of estimates. Each has a separate truth: effects of the log are compared with the log's (they are weighted
+differently), effects of the test with the test's, and so on. Contaminated estimates (✗) are listed with the clean ones,
+and compared with what they are mistaken for. Joint intervals count as one: all of them have to cover. Honest intervals,
+and intervals against the best of several constants, can only be too wide. For the decision a tenth of the replicates (5
+or more) learn responses from a log, decide, and judge the champion on a test; the true worth of its rule is printed.
 
     PYTHONPATH=src python -m benchmarks.discount_coverage [replicates]
 """
@@ -49,21 +49,21 @@ from promotions.discount.response.curves import Settings, design_levels, learn_r
 from promotions.discount.scores import DoseScores
 
 Floats = NDArray[np.float64]
-# By estimator, whether its interval covers and estimate − truth (NaN for several intervals at once).
+# For each estimator: whether its interval covers, and estimate − truth (NaN for several intervals at once).
 Judged = dict[str, tuple[bool, float]]
 Truth = Mapping[str, Any]
 
 LOG, TEST, CUTOFF, PANEL = 8_000, 5_000, 6_000, 20_000
 LEAST_CHAINS, RESAMPLES, FOLDS, PROCESSES = 5, 500, 3, 2
 CONTAMINATED = "✗ "
-# Standard errors of a mean error that are no chance.
+# The number of standard errors from which a mean error is not chance.
 BIASED = 4
 
 NUISANCE = Boosting(trees=100, leaves=15, learning_rate=0.05, min_leaf=50)
 FOREST = Forest(trees=40)
 OUTCOME = Boosting(trees=80, leaves=8, learning_rate=0.1, min_leaf=30)
 AGE_CUTS = (26.0, 29.0, 32.0, 36.0)
-# Bands of the discount above none, and the rule that is fixed: the highest band for whoever is older.
+# Bands of the discount above none, and the fixed rule: the highest band for older customers.
 BAND_CUTS, OLDER = (30.0, 70.0, 100.0), 36
 BAND_MEMBERS = np.arange(5)[:, None] == np.searchsorted((0.0, *BAND_CUTS), LEVELS)
 
@@ -106,12 +106,12 @@ def at_once(truth: Any, low: Any, high: Any) -> tuple[bool, float]:
 
 
 def of(result: Any, truth: float) -> tuple[bool, float]:
-    """``covers`` of whatever has an estimate and an interval."""
+    """``covers`` for an object with an estimate and an interval."""
     return covers(truth, result.ci_low, result.ci_high, result.estimate)
 
 
 def from_lot(n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A test, typed as the stages have it, and its customers' expected sales."""
+    """A test, with the types of the stages, and its customers' expected sales."""
     table, expected = simulated.draw_randomised(n, rng)
     return typed("randomised", table), expected
 
@@ -132,16 +132,16 @@ def features_of(table: pd.DataFrame) -> list[str]:
 
 
 def known_truth() -> dict[str, Any]:
-    """The shop's own truths, and those of effects by age and of the fixed rule."""
+    """The shop's truths, and those of effects by age and of the fixed rule."""
     weighted = LEVEL_SHARES * (LEVELS - LEVEL_SHARES @ LEVELS)
     by_age = MARGIN * response(LEVELS, AGES[:, None]) @ weighted / (weighted @ LEVELS) - 1
     share, place = age_shares(), np.searchsorted(AGE_CUTS, AGES)
     bins = np.bincount(place, share * by_age) / np.bincount(place, share)
-    # Of the oldest q: whole ages, and of the age at the edge what is missing.
+    # The oldest q: whole ages, and as much of the age at the edge as is missing.
     older = np.concatenate([[0.0], np.cumsum(share[::-1])])
     in_share = np.clip(SHARES[:, None] - older[:-1], 0, share[::-1])
     curve = in_share @ by_age[::-1] / SHARES
-    # Profit over no discount of each band by age; a band gives its levels as often as the design does.
+    # Profit of each band over no discount, by age; a band gives its levels as often as the design does.
     gain = MARGIN * response(LEVELS, AGES[:, None]) - LEVELS
     bands = np.column_stack([np.average(gain[:, b], weights=LEVEL_SHARES[b], axis=1) for b in BAND_MEMBERS])
     constants = share @ bands
@@ -199,7 +199,7 @@ def of_test(seed: int, truth: Truth) -> Judged:
     bins = fit_bins(test["age"], AGE_CUTS, 100)
     by_age = effects_by_bin(profit, given, bins.place(test["age"]), bins.labels, rng).frame
     curves = cumulative_curves(profit, given, test["age"].to_numpy(), rng).frame
-    # At the end everybody is in, and nobody leads.
+    # At the end the share includes everybody, and the lead is 0.
     lead = curves[:-1]
     above = slope(profit, (given > 30).astype(np.float64)).robust
     pointwise = {
@@ -243,7 +243,7 @@ def of_cutoff(seed: int, truth: Truth) -> Judged:
     ):
         for key, words in CUTOFF_ESTIMATORS.items():
             numbers = jumps[name]
-            # No ratio is clustered, and where the discount may not jump none is honest.
+            # No ratio is clustered, and none is honest where the discount may not jump.
             if key not in numbers:
                 continue
             mark = CONTAMINATED if key == "robust_by_value" else ""
@@ -263,7 +263,7 @@ def of_panel(seed: int, truth: Truth) -> Judged:
     group = {"column": "gender", "level": simulated.TREATED_GENDER, "month": simulated.TREATED_FROM}
     region = {"column": "cust_state", "level": simulated.REGION, "month": simulated.REGION_FROM}
     panel = make_panel(table, find_design(table, group, region))
-    # 25 do the same for both: it is the first discount of either, and only age decides what one does.
+    # A discount of 25 has the same effect in both: it is the first of either, and the effect depends only on age.
     effects = {"profit": truth["did_effect"], "sales": truth["did_effect_sales"]}
     profit = effects["profit"]
     judged = {}
@@ -289,7 +289,7 @@ def of_panel(seed: int, truth: Truth) -> Judged:
 
 
 def of_rule(seed: int, truth: Truth) -> Judged:
-    """The test: what a fixed rule is worth (much for whoever is older, nothing for others)."""
+    """The test: the value of a fixed rule (a high discount for older customers, none for others)."""
     rng = np.random.default_rng([5, seed])
     test, _ = from_lot(TEST, rng)
     log = typed("observational", simulated.draw_observational(LOG, rng))
@@ -334,7 +334,7 @@ def of_rule(seed: int, truth: Truth) -> Judged:
 
 
 def decision(seed: int) -> dict[str, float]:
-    """Learn from a log, decide, judge on a test: what the champion's rule is worth, and what is said of it."""
+    """Learn from a log, decide, judge on a test: the true worth of the champion's rule, and the reported one."""
     rng = np.random.default_rng([6, seed])
     log = typed("observational", simulated.draw_observational(LOG, rng))
     test, expected = from_lot(TEST, rng)
@@ -365,7 +365,7 @@ def decision(seed: int) -> dict[str, float]:
         "profit": true[champion],
         "oracle": truth.oracle(menu),
         "lead": true[champion] - best,
-        "said": lead.value,
+        "reported_lead": lead.value,
         "covers": float(lead.ci_low <= true[champion] - best <= lead.ci_high),
         "claims": float(lead.ci_low > 0),
         "profit_covers": float(judged.dr.ci_low <= true[champion] <= judged.dr.ci_high),
@@ -381,7 +381,7 @@ FAMILIES: tuple[Callable[[int, Truth], Judged], ...] = (of_log, of_test, of_cuto
 
 @contextmanager
 def workers() -> Iterator[Callable[..., list[Any]]]:
-    """Two processes, not threads: rdrobust's wrapper diverts standard output, of which a process has one."""
+    """Two processes, not threads: rdrobust's wrapper redirects standard output, and a process has only one."""
     with ProcessPoolExecutor(PROCESSES, get_context("spawn"), threadpool_limits, (1,)) as pool:
         yield lambda task, times: list(pool.map(task, range(times)))
 
@@ -393,7 +393,7 @@ def spread(hits: float, times: int) -> str:
 
 
 def print_family(title: str, replicates: list[Judged]) -> None:
-    """A line an estimator: coverage, what chance does to it, and the mean error."""
+    """Print a line an estimator: coverage with its standard error, and the mean error."""
     times = len(replicates)
     least, most = binom.ppf([0.001, 0.999], times, 0.05)
     print(title)
@@ -416,15 +416,15 @@ def print_family(title: str, replicates: list[Judged]) -> None:
 
 
 def print_decisions(decisions: pd.DataFrame) -> None:
-    """What the champion's rule is worth in truth, money per customer, and whether its interval says so."""
+    """Print the true worth of the champion's rule, money per customer, and the coverage of its interval."""
     print(f"the decision, {len(decisions)} times: money per customer, mean (least to most)")
     decisions["regret"] = decisions["oracle"] - decisions["profit"]
-    decisions["off"] = decisions["said"] - decisions["lead"]
+    decisions["off"] = decisions["reported_lead"] - decisions["lead"]
     for name, words in (
         ("profit", "true profit of the champion's rule"),
         ("regret", "regret to the oracle"),
         ("lead", "true lead over the best constant"),
-        ("said", "reported lead over the best constant"),
+        ("reported_lead", "reported lead over the best constant"),
         ("s_learner", CONTAMINATED + "true lead of the S-learner's rule"),
         ("naive", CONTAMINATED + "true lead of the dose that looks best in the log"),
     ):

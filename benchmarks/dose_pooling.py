@@ -1,8 +1,8 @@
-"""How many customers of a test a dose needs: the lead of the discount rule, in truth and as reported, by how many.
+"""How many customers of a test a dose needs: the true and the reported lead of the discount rule by this number.
 
 Each replicate draws a log and a test of the simulated shop (``discount.prepare.simulated``), learns responses from
-the log, and decides and judges with levels pooled until ``discount.policy.least_customers`` have them. Fewer: a finer
-rule, which earns more, and wider intervals; what the analyst can sign is the lower bound.
+the log, and decides and judges with levels pooled until they have ``discount.policy.least_customers``. Fewer: a finer
+rule, which earns more, and wider intervals; an analyst can rely on the lower bound.
 
     PYTHONPATH=src python -m benchmarks.dose_pooling [replicates]
 """
@@ -77,7 +77,7 @@ def leads(seed: int, size: int) -> list[dict[str, Any]]:
 
 
 def main(replicates: int) -> None:
-    """A table a size of the test; means over replicates, money per customer."""
+    """Print a table for each size of the test; means over replicates, money per customer."""
     with workers() as run:
         for size in TESTS:
             results = pd.DataFrame([row for rows in run(partial(leads, size=size), replicates) for row in rows])

@@ -1,8 +1,8 @@
-"""The whole stage `evaluate` on 200,000 customers, 25 policies and 1,000 resamples; and profit row by row, as it was.
+"""The whole stage `evaluate` on 200,000 customers, 25 policies and 1,000 resamples; and profit row by row.
 
-Writes the stage's inputs (made-up scores, effects and decisions) into a temporary project, runs `src/evaluate.py`
-there as DVC would, and prints its time and peak memory. Beside it, the profit of one policy by a function of one row
-applied to every row of a table, as in the earlier study of X5, against the same number from arrays.
+It writes the stage's inputs (made-up scores, effects and decisions) into a temporary project, runs `src/evaluate.py`
+there as DVC would, and prints its time and peak memory. It also compares two ways to the profit of one policy: a
+function applied to every row of a table, as in the earlier study of X5, and arrays.
 
     PYTHONPATH=src python -m benchmarks.evaluate [customers]
 """
@@ -33,7 +33,7 @@ ECONOMICS = Economics(cost=1.0, revenue=40.0)
 
 
 def write_inputs(folder: Path, customers: int) -> tuple[pd.DataFrame, Scores, pd.DataFrame]:
-    """What the earlier stages would have left; the reporting customers' table, scores and decisions."""
+    """Write the outputs of earlier stages; returns the reporting customers' table, scores and decisions."""
     rng = np.random.default_rng(4)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["evaluate"]["replicates"] = REPLICATES
@@ -78,7 +78,7 @@ def write_inputs(folder: Path, customers: int) -> tuple[pd.DataFrame, Scores, pd
 
 
 def write_explanation(folder: Path, customers: pd.DataFrame, rng: np.random.Generator) -> None:
-    """What `explain` leaves of a learner, with contributions that mean nothing."""
+    """Write the outputs of `explain` for a learner, with meaningless contributions."""
     contributions = pd.DataFrame(rng.normal(0, 0.01, (len(customers), len(FEATURES))), columns=FEATURES)
     table = most_telling(contributions, customers, {}, 10)
     labels = {"learner": "ensemble", "method": "exact", "fidelity": 1.0, "simulated": True}
@@ -89,7 +89,7 @@ def write_explanation(folder: Path, customers: pd.DataFrame, rng: np.random.Gene
 
 
 def profit_of_row(row: pd.Series) -> float:
-    """Profit of one customer by inverse propensity, as a notebook writes it."""
+    """Profit of one customer by inverse propensity, as in a notebook."""
     if row["policy"] == row["treatment"]:
         chance = row["propensity"] if row["treatment"] == 1 else 1 - row["propensity"]
         return float((row["outcome"] * 40.0 - row["treatment"] * 1.0) / chance)
@@ -111,7 +111,7 @@ def main(customers: int) -> None:
     start = time.perf_counter()
     by_row = one.apply(profit_of_row, axis=1).mean()
     slow = time.perf_counter() - start
-    # Policies side by side, a column each, as they are kept.
+    # Policies side by side, a column each, as they are stored.
     treat = np.asfortranarray(decisions.to_numpy(dtype=bool))
     by_ips = Scores(scores.weight, scores.ips, scores.ips)
     repeats = 10

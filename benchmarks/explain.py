@@ -1,9 +1,9 @@
 """Contributions of 60,000 customers' features to their effects, beside shap's permutation and tree explainers.
 
-A forest and a DR-learner, which are sums of trees (exact TreeSHAP), and a mixture with a T-learner and double ML, of
-which the better part has to be distilled first, all with 26 features. shap's permutation explainer asks the same
-learners of a sample of customers, with its own defaults (ten permutations, a hundred customers in the background), and
-its time is multiplied up; shap's tree explainer is there for information. Every time but one is of one thread.
+The learners are a forest and a DR-learner, which are sums of trees (exact TreeSHAP), and a mixture with a T-learner and
+double ML, most of which has to be distilled first, all with 26 features. shap's permutation explainer explains the same
+learners for a sample of customers, with its defaults (ten permutations, a hundred customers in the background), and its
+time is extrapolated; shap's tree explainer is there for information. All times but one are of one thread.
 
     PYTHONPATH=src python -m benchmarks.explain [customers] [customers of the sample]
 """
@@ -63,7 +63,7 @@ def mixture(parts: Sequence[Known], features: Floats) -> Floats:
 
 
 def ours(learner: str, parts: Sequence[Known], features: Floats, threads: int) -> float:
-    """Seconds of our explanation, and what it is worth."""
+    """Seconds of our explanation, and its quality."""
     cate, everybody = mixture(parts, features), np.ones(len(features), dtype=bool)
     started = time.perf_counter()
     size = Boosting.from_params(PARAMS["explain"]["distilled"], "explain.distilled")
@@ -79,7 +79,7 @@ def ours(learner: str, parts: Sequence[Known], features: Floats, threads: int) -
 
 
 def by_permutations(parts: Sequence[Known], features: Floats, sample: int) -> float:
-    """Seconds that shap's permutation explainer would take for all, from those of a sample."""
+    """Seconds that shap's permutation explainer would take for all customers, from those of a sample."""
     import shap
 
     masker = shap.maskers.Independent(features, max_samples=BACKGROUND)
@@ -92,7 +92,7 @@ def by_permutations(parts: Sequence[Known], features: Floats, sample: int) -> fl
 
 
 def by_trees(parts: Sequence[Known], features: Floats, sample: int) -> float:
-    """Likewise of its explainer of trees, booster by booster."""
+    """The same for its tree explainer, booster by booster."""
     import shap
 
     boosters = [part.booster for _, _, effect in parts if isinstance(effect, TreeSum) for part in effect.parts]

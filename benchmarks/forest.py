@@ -1,18 +1,18 @@
 """The honest forest beside econml's and causalml's causal forests: time, error against the truth, coverage, growth.
 
 Seven processes (``benchmarks.processes``) × seeds. Every method is fitted to ``rows`` customers and judged on as many
-fresh ones. econml and causalml grow 200 trees with leaves of 50 or more, otherwise by their defaults, on all cores;
-ours is the default forest, whose time includes cross-fitting what it takes residuals from. ``econml`` gets y and T as
-they are, which is how its forest is called; ``econml_residuals`` gets the residuals of our forest's own nuisances, as
-its CausalForestDML would make them, and only its own time counts. ``causalml`` gets inverse-propensity weights where
-the propensity is unknown, as its documentation asks.
+fresh ones. econml and causalml grow 200 trees with leaves of 50 or more, otherwise with their defaults, on all cores;
+ours is the default forest, and its time includes cross-fitting its nuisances. ``econml`` gets y and T unchanged, as its
+forest expects; ``econml_residuals`` gets the residuals of our forest's nuisances, as econml's CausalForestDML would
+make them, and their time does not count. ``causalml`` gets inverse-propensity weights where the propensity is unknown,
+as its documentation recommends.
 
     PYTHONPATH=src python -m benchmarks.forest [--rows 100000] [--seeds 3] [--against econml,causalml:25000]
         [--processes smooth,sparse,…] [--resume FILE] [--jobs CORES] [--no-scaling]
 
-``causalml:25000`` is judged with 25,000 customers: with more of them its exact trees take hours where an outcome is
-rare or no effect differs. econml takes one. --resume keeps each of their results in FILE, a line each, and skips what
-is there for as many rows and jobs; ours is always run anew.
+``causalml:25000`` is judged with 25,000 customers: with more, its exact trees take hours if an outcome is rare or no
+effect differs. econml takes one hour. --resume keeps each of their results in FILE, a line each, and skips results
+that are there for the same rows and jobs; ours is always run anew.
 """
 
 import argparse
@@ -37,14 +37,14 @@ TREES, LEAF = 200, 50
 SCALES = (25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
 # 40 trees a group.
 SCALE_GROUPS = 13
-# Customers who are judged by intervals: econml needs some milliseconds for each.
+# Customers whose intervals are judged: econml needs some milliseconds for each.
 JUDGED = 5_000
 COVERED = "smooth"
 OURS = "ours"
 
 Floats = NDArray[np.float64]
 Result = dict[str, Any]
-# Predicts effects; lower and upper ends, where the method has intervals.
+# Predicts effects; and lower and upper ends, if the method has intervals.
 Fitted = tuple[Callable[[Floats], Floats], Callable[[Floats], tuple[Floats, Floats]] | None]
 
 
@@ -57,7 +57,7 @@ def fit_ours(experiment: Experiment, seed: int, jobs: int) -> Fitted:
 
 
 def nuisances(experiment: Experiment, seed: int, jobs: int) -> tuple[Floats, Floats]:
-    """E[Y | x] and the propensity as our forest estimates them; the forest itself is kept as small as it can be."""
+    """E[Y | x] and the propensity as our forest estimates them; the forest itself is as small as possible."""
     forest = HonestCausalForest(groups=1, sequences=1, trees=1, held_out=0, calibrate=False, n_jobs=jobs)
     forest.set_params(random_state=seed)
     forest.fit(experiment.X, experiment.y, experiment.treatment, propensity=experiment.propensity)
@@ -88,7 +88,7 @@ def fit_causalml(experiment: Experiment, weight: Floats | None, seed: int, jobs:
 
 
 def prepare(method: str, experiment: Experiment, seed: int, jobs: int) -> Callable[[], Fitted]:
-    """The fit that is timed, after what is not."""
+    """The fit to time, after all preparation that is not timed."""
     X, y, treatment = experiment.X, experiment.y, experiment.treatment.astype(np.float64)
     if method == OURS:
         return lambda: fit_ours(experiment, seed, jobs)
@@ -105,7 +105,7 @@ def prepare(method: str, experiment: Experiment, seed: int, jobs: int) -> Callab
 
 
 def processor_seconds() -> float:
-    """Seconds that this process and its children kept processors busy: other work on the machine does not count."""
+    """Processor seconds of this process and its children: other work on the machine does not count."""
     return sum(
         used.ru_utime + used.ru_stime
         for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -136,7 +136,7 @@ def measure(process: str, seed: int, method: str, rows: int, jobs: int) -> Resul
 
 
 def run(options: argparse.Namespace, rows: int, methods: list[str]) -> list[Result]:
-    """Every result of ours and of ``methods``, those of the others from the file of --resume where it has them."""
+    """All results of ours and of ``methods``; those of ``methods`` come from the file of --resume if it has them."""
     results: list[Result] = []
     if options.resume is not None and options.resume.exists():
         results = [{**json.loads(line), "resumed": True} for line in options.resume.read_text().splitlines()]
@@ -159,7 +159,7 @@ def run(options: argparse.Namespace, rows: int, methods: list[str]) -> list[Resu
 
 
 def mean(results: list[Result], method: str, process: str, what: str) -> float:
-    """Mean of a number over seeds; NaN where there is none."""
+    """Mean of a number over seeds; NaN if there is none."""
     numbers = [one[what] for one in results if one["method"] == method and one["process"] == process and what in one]
     return float(np.mean(numbers)) if numbers else float("nan")
 
@@ -187,7 +187,7 @@ def report(results: list[Result], options: argparse.Namespace, rows: int, others
             f"ratio: forest against {method}, {rows:,} rows: "
             f"{quotient(results, method, options.processes, 'cpu'):.1f} times as fast by processor seconds"
         )
-        # By the clock only what was measured in this run: the machine may have been busy in an earlier one.
+        # Clock times only of this run: the machine may have been busy in an earlier one.
         earlier = {one["process"] for one in results if one.get("resumed") and one["method"] == method}
         timed = [process for process in options.processes if process not in earlier]
         if timed:
@@ -198,7 +198,7 @@ def report(results: list[Result], options: argparse.Namespace, rows: int, others
 
 
 def quotient(results: list[Result], method: str, processes: list[str], *parts: str) -> float:
-    """Seconds of another method over ours, both the sum over processes of the mean over seeds."""
+    """Seconds of another method over ours; both are sums over processes of means over seeds."""
     theirs, ours = (
         sum(mean(results, one, process, part) for process in processes for part in parts) for one in (method, OURS)
     )
@@ -206,7 +206,7 @@ def quotient(results: list[Result], method: str, processes: list[str], *parts: s
 
 
 def scale(rows: int, jobs: int) -> Result:
-    """Seconds, processor seconds and peak memory of one fit and of predicting all its rows, this process's own."""
+    """Seconds, processor seconds and peak memory of this process for one fit and for predicting all its rows."""
     experiment = draw(COVERED, rows, 0)
     before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.perf_counter()

@@ -1,22 +1,22 @@
 """T-, X-, DR-, R-learner and double ML on shared nuisances, beside the same five from econml and causalml.
 
-First against econml with the same LightGBM settings and the same folds: its classes fit nuisances of their own, each on
-its own bins; ours share those of one cross-fitting. Seven experiments of 100,000 customers × 25 features whose effects
-are known (benchmarks.processes), several seeds of each. Printed: processor seconds to fit the five and to predict
-20,000 new customers, the models that LightGBM fitted meanwhile, their rows and how often features were binned, and the
-error of each learner (RMSE to the true effect of the new customers, mean over seeds). In `confounded` the propensity is
-estimated: once for all of ours, in each class that wants it by econml.
+The first comparison is with econml, with the same LightGBM settings and the same folds: each of its classes fits
+separate nuisances on separate bins; ours share those of one cross-fitting. There are seven experiments of 100,000
+customers × 25 features with known effects (benchmarks.processes), and several seeds of each. It prints processor
+seconds to fit the five and to predict 20,000 new customers, the models that LightGBM fitted meanwhile, their rows and
+how often features were binned, and the error of each learner (RMSE to the true effect of the new customers, mean over
+seeds). In `confounded` the propensity is estimated: once for all of ours, by econml in each class that needs it.
 
-Then ours, as before, against econml's and causalml's *default* settings, on fewer customers and one experiment, since
-econml then searches for its models. Set is only: that the treatment is discrete; seeds; one thread and silence;
-LightGBM with its own default settings (100 trees of 31 leaves) where a class has no default model, and "auto" for the
-outcome and the treatment in NonParamDML, which has no default but this is LinearDML's. causalml has no double ML; it is
-run untold the propensity, which is its default, and once more with that of the design, since some of those that it
-estimates end at its limits .001 and .999, by which its DR-learner divides. The RMSE tells of settings, then: ours are
-those of the first comparison, made for faint effects.
+The second comparison is with econml's and causalml's *default* settings, on fewer customers and one experiment, as
+econml then searches for its models. Only these are set: that the treatment is discrete; seeds; one thread and silence;
+LightGBM with its default settings (100 trees of 31 leaves) where a class has no default model, and "auto" for the
+outcome and the treatment in NonParamDML, which has no default (this is LinearDML's). causalml has no double ML. It runs
+without the propensity, which is its default, and once more with that of the design, as some of its estimates end at its
+limits .001 and .999, by which its DR-learner divides. Here the RMSE depends on the settings: ours are those of the
+first comparison, made for small effects.
 
-One process, one thread, one after the other: processor time is then the time of an idle machine, whatever else runs on
-this one.
+All runs are in one process and one thread, one after the other: then processor time is the time of an idle machine,
+whatever else runs.
 
     PYTHONPATH=src python -m benchmarks.nuisances [rows] [seeds] [rows for the defaults]
 """
@@ -66,7 +66,7 @@ Effects = dict[str, Floats]
 
 @dataclass
 class Work:
-    """What LightGBM was asked for: rows of each fit, and how many tables were binned."""
+    """The work of LightGBM: rows of each fit, and how many tables were binned."""
 
     seconds: float = 0.0
     fits: list[int] = field(default_factory=list)
@@ -97,7 +97,7 @@ def watched() -> Iterator[Work]:
 
 
 def folds_of(rows: int) -> NDArray[np.int8]:
-    """Folds of a random order, which the rows already have."""
+    """Folds by row number; the rows are in random order already."""
     return (np.arange(rows) % FOLDS).astype(np.int8)
 
 
@@ -124,7 +124,7 @@ def shared(world: Experiment, new: Floats) -> Effects:
 
 
 def same_settings(world: Experiment, new: Floats) -> Effects:
-    """The classes of econml, with LightGBM as ours has it, on the same folds. A known propensity is given to all."""
+    """The classes of econml, with LightGBM set as in ours, on the same folds. All get a known propensity."""
     fold = folds_of(len(world.y))
     cv = [(np.flatnonzero(fold != held), np.flatnonzero(fold == held)) for held in range(FOLDS)]
     outcome = make_regressor(NUISANCE, binary=is_binary(world.y), seed=1)
@@ -151,7 +151,7 @@ def same_settings(world: Experiment, new: Floats) -> Effects:
 
 
 def econml_defaults(world: Experiment, new: Floats) -> Effects:
-    """What econml does if it is told nothing but that treatment is 0/1."""
+    """The classes of econml with default settings, except that treatment is 0/1."""
     plain = lightgbm.LGBMRegressor(n_jobs=1, verbose=-1)
     return effects_of(
         {
@@ -178,7 +178,7 @@ def effects_of(estimators: dict[str, Any], world: Experiment, new: Floats, **giv
 
 
 def causalml_defaults(world: Experiment, new: Floats, *, with_propensity: bool = False) -> Effects:
-    """The four of causalml, which estimate the propensity or are told it."""
+    """The four learners of causalml, which estimate the propensity or get it."""
     plain = lightgbm.LGBMRegressor(n_jobs=1, verbose=-1)
     learners = {
         "t_learner": BaseTRegressor(learner=plain),
@@ -186,7 +186,7 @@ def causalml_defaults(world: Experiment, new: Floats, *, with_propensity: bool =
         "dr_learner": BaseDRLearner(learner=plain),
         "r_learner": BaseRRegressor(learner=plain, random_state=1),
     }
-    # It would take all cores; the class does not let its argument through.
+    # It would take all cores; the class does not pass its argument on.
     learners["r_learner"].cv_n_jobs = 1
     effects = {}
     for name, learner in learners.items():
@@ -206,7 +206,7 @@ def errors(effects: Effects, truth: Floats) -> dict[str, float]:
 
 
 def run(work_of: Callable[[Experiment, Floats], Effects], world: Experiment, fresh: Experiment) -> tuple[Work, Any]:
-    """One way, timed and counted, and its errors."""
+    """One method, timed and counted, and its errors."""
     with watched() as work:
         effects = work_of(world, fresh.X)
     return work, errors(effects, fresh.tau)

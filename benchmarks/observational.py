@@ -1,9 +1,10 @@
-"""Does `data.table.propensity: estimate` find the effect where treatment was no lot? Simulations with known truth.
+"""Does `data.table.propensity: estimate` find the effect if nobody drew lots? Simulations with known truth.
 
-Each replicate draws customers of the process ``confounded``, of whom those who would have bought anyway were treated
-more often, and does what `prepare` does: estimates the chances of treatment, leaves out who cannot be compared, and
-measures the effect by three methods. Printed for each: its mean error, its spread over the replicates beside the
-standard error that it claims, and how often its 95 % interval covers the true mean effect of those who are left.
+Each replicate draws customers of the process ``confounded``, in which customers who would have bought anyway are
+treated more often, and does what `prepare` does: it estimates the chances of treatment, leaves out customers without
+comparison, and measures the effect by three methods. It prints for each method the mean error, the spread over the
+replicates beside the claimed standard error, and how often the 95 % interval covers the true mean effect of the
+customers who are left.
 
     PYTHONPATH=src python -m benchmarks.observational [replicates] [customers]
 """
@@ -24,7 +25,7 @@ METHODS = {"naive_difference": "naive", "weighted_difference": "weighted", "ate"
 
 
 def replicate(seed: int, customers: int, process: str = "confounded") -> dict[str, float]:
-    """Of each method its error, its standard error and whether its interval covers; and the share left out."""
+    """The error, the standard error and the coverage of each method; and the share left out."""
     world = draw(process, customers, seed)
     frame = pd.DataFrame(world.X, columns=[f"x{column}" for column in range(world.X.shape[1])])
     frame = frame.assign(customer_id=np.arange(customers).astype(str), treatment=world.treatment, outcome=world.y)

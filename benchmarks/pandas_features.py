@@ -1,6 +1,6 @@
-"""The 26 features of the earlier study of X5, computed with pandas: what `promotions.purchases` is compared with.
+"""The 26 features of the earlier study of X5, computed with pandas, for comparison with `promotions.purchases`.
 
-Written as one would in a notebook, with columns chosen and typed at reading, so that the comparison is fair.
+The code is as in a notebook, with columns chosen and typed at reading, so that the comparison is fair.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The whole pipeline with X5's number of customers: seconds cold, with another cost, and with nothing to do.
 
-A copy of the project's files, simulated customers, every stage (discounts and stability included). Reading the raw
-tables comes first and is told apart. Each cost makes `dvc repro` decide, evaluate, explain and report anew.
+It uses a copy of the project's files, simulated customers and every stage (with discounts and stability). Reading the
+raw tables comes first and is timed separately. Each cost makes `dvc repro` decide, evaluate, explain and report anew.
 
     PYTHONPATH=src python -m benchmarks.pipeline [--customers 200039] [--costs 0.8,1.5,2]
 """
@@ -26,10 +26,10 @@ QUIET |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in QUIET.it
 
 
 def call(folder: Path, *command: str) -> str:
-    """What a command printed. Ends the program if it fails."""
+    """The output of a command. Ends the program if it fails."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, **QUIET, "PATH": path}
-    # Scripts are found beside the copy's stages, not in the project that is copied.
+    # Scripts come from the copy, not from the project that is copied.
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -38,7 +38,7 @@ def call(folder: Path, *command: str) -> str:
 
 
 def copy(folder: Path) -> None:
-    """The files that git has, as a repository without results."""
+    """Copy the files that git tracks into a repository without results."""
     for name in call(ROOT, "git", "ls-files").splitlines():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes((ROOT / name).read_bytes())

@@ -1,8 +1,8 @@
-"""Raw purchases to customer features at the size of X5, and against pandas on a quarter of them.
+"""Raw purchases to customer features at the size of X5, and a comparison with pandas on a quarter of them.
 
-Writes a simulated log of 45,786,568 rows as CSV (5 GB in a temporary folder, removed at the end), then measures, each
-in a process of its own, from CSV files to a table of features: `promotions.purchases` on all of it; and on its first
-quarter `promotions.purchases` (71 features) and pandas (the 26 features of the earlier study).
+It writes a simulated log of 45,786,568 rows as CSV (5 GB in a temporary folder, removed at the end). Then it measures,
+in separate processes, the way from CSV files to a table of features: `promotions.purchases` on all of it; and on its
+first quarter `promotions.purchases` (71 features) and pandas (the 26 features of the earlier study).
 
     PYTHONPATH=src python -m benchmarks.prepare [rows]
 """
@@ -38,7 +38,7 @@ UNNAMED = pa_csv.WriteOptions(quoting_style="none", include_header=False)
 
 
 def write_logs(rows: int, whole: Path, quarter: Path) -> None:
-    """A log of exactly ``rows`` rows, and the customers of its first quarter with theirs."""
+    """A log of exactly ``rows`` rows; and the customers of its first quarter with their rows."""
     from promotions.sources import simulated
 
     written: dict[Path, int] = {whole: 0, quarter: 0}
@@ -74,7 +74,7 @@ def duckdb_features(folder: Path) -> pd.DataFrame:
 
 
 def pandas_features(folder: Path) -> pd.DataFrame:
-    """What a notebook does."""
+    """The features as a notebook computes them."""
     return study_features(*read_folder(folder), pd.Timestamp(CAMPAIGN))
 
 
@@ -82,7 +82,7 @@ WAYS = {"duckdb": duckdb_features, "pandas": pandas_features}
 
 
 def measured(way: str, folder: Path) -> dict[str, float]:
-    """Seconds and peak memory of one way, in a process of its own, with the sums of its 26 features."""
+    """Seconds and peak memory of one way in a separate process, and the sums of its 26 features."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.prepare", "--measure", way, str(folder)],
         capture_output=True,
@@ -95,7 +95,7 @@ def measured(way: str, folder: Path) -> dict[str, float]:
 
 
 def measure(way: str, folder: Path) -> None:
-    """In the process of its own: print what `measured` reads."""
+    """Runs in the separate process: print what `measured` reads."""
     start = time.perf_counter()
     frame = WAYS[way](folder)
     seconds = time.perf_counter() - start

@@ -1,7 +1,7 @@
-"""Seven experiments whose effects are known, with 25 features, for judging learners of effects.
+"""Seven experiments with known effects and 25 features, for judging learners of effects.
 
-Features of all: fifteen normal ones of variance 1 and pairwise correlation .3, five exponential ones (skewed, like days
-since or money spent) and five 0/1 ones. Which features matter is said by each process; the others do not.
+All have fifteen normal features of variance 1 and pairwise correlation .3, five exponential ones (skewed, like days
+since or money spent) and five 0/1 ones. Each process says which features matter; the others do not.
 
 ``draw("smooth", rows, seed)`` gives an ``Experiment``; the same seed gives the same customers, another seed others.
 """
@@ -70,7 +70,7 @@ def sparse(rows: int, rng: np.random.Generator) -> Experiment:
 
 
 def step(rows: int, rng: np.random.Generator) -> Experiment:
-    """The effect is .8 where two features are positive and a third is 1, else 0; half are treated; noise of SD 1."""
+    """The effect is .8 if two features are positive and a third is 1, else 0; half are treated; noise of SD 1."""
     X = draw_features(rows, rng)
     tau = 0.8 * ((X[:, 0] > 0) & (X[:, 5] > 0) & (X[:, 20] == 1))
     propensity = np.full(rows, 0.5)
@@ -80,7 +80,7 @@ def step(rows: int, rng: np.random.Generator) -> Experiment:
 
 
 def none(rows: int, rng: np.random.Generator) -> Experiment:
-    """No effect on anybody, of an outcome that features move a lot; half are treated; noise of SD 1."""
+    """No effect on anybody; features move the outcome a lot; half are treated; noise of SD 1."""
     X = draw_features(rows, rng)
     propensity = np.full(rows, 0.5)
     treatment = treat(propensity, rng)
@@ -89,9 +89,9 @@ def none(rows: int, rng: np.random.Generator) -> Experiment:
 
 
 def confounded(rows: int, rng: np.random.Generator) -> Experiment:
-    """Who was treated depends on three features, of which two also move the outcome; the propensity is not told.
+    """Treatment depends on three features; two of them also move the outcome; the propensity is not given.
 
-    Its chances lie in [.1, .9]; the effect is one of smooth's kind, in other features; noise of SD 1.
+    The chances are in [.1, .9]; the effect is like that of smooth, in other features; noise of SD 1.
     """
     X = draw_features(rows, rng)
     tau = logistic(2 * X[:, 2]) + 0.3 * X[:, 21]
@@ -101,7 +101,7 @@ def confounded(rows: int, rng: np.random.Generator) -> Experiment:
 
 
 def rare(rows: int, rng: np.random.Generator) -> Experiment:
-    """A purchase that 2–3 % make: the effect adds up to 2 percentage points, where two features are high."""
+    """A purchase that 2–3 % make: the effect adds up to 2 percentage points, if two features are high."""
     X = draw_features(rows, rng)
     base = 0.005 + 0.04 * logistic(X[:, 4] + 0.5 * X[:, 15] - 1.5)
     tau = 0.02 * logistic(2 * X[:, 0]) * logistic(2 * X[:, 16] - 1)

@@ -1,7 +1,7 @@
 """Ten million new customers through src/score.py: seconds, and peak memory, plain and on a budget.
 
-A small experiment is run through the stages first (one learner, ten features, of which two are categories); its
-threshold rule is then applied to a list that is written in pieces. The budget takes a second pass over the list.
+First a small experiment runs through the stages (one learner, ten features, two of them categories). Then its threshold
+rule is applied to a list that is written in pieces. The budget takes a second pass over the list.
 
     PYTHONPATH=src python -m benchmarks.score [--rows 10000000]
 """
@@ -35,7 +35,7 @@ def customers(n: int, seed: int, first: int = 0) -> pd.DataFrame:
 
 
 def train(folder: Path) -> None:
-    """An experiment, and what the stages make of it."""
+    """Write an experiment to ``folder`` and run the stages on it."""
     table, rng = customers(TRAINING, 0), np.random.default_rng(1)
     table["treatment"] = rng.integers(0, 2, TRAINING)
     effect = np.where(table["number_0"] > 0, 0.2, 0.0)
@@ -53,7 +53,7 @@ def train(folder: Path) -> None:
     headline = folder / "metrics/headline.json"
     headline.write_text(json.dumps(json.loads(headline.read_text()) | CHAMPION))
     with chdir(folder):
-        # The stages ran without DVC, whose record says that they belong together.
+        # The stages ran without DVC, and its record has to say that the results are of one run.
         outs = [dict(content_of(path)) for path in (*DOCUMENTS, "models/policy", "models/learners/s_learner")]
         Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"all": {"outs": outs}}}))
 

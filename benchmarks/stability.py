@@ -1,10 +1,10 @@
 """One trial of `stability` beside one trial of the earlier study of X5, at the study's size, with its 26 features.
 
 Draws 176,454 simulated customers and repeats the procedure once for the study's four learners, two rules and four cost
-ratios, then for all learners. The study's own trial takes hours: it refits every learner for every ratio (S, double ML
-and X on scikit-learn's gradient boosting, a causal forest of 400 exact trees), searches a grid of gradient boosting
-classifiers of 1,000 trees for every weighted rule, and sums up profit row by row. Each distinct piece of it is run
-once; every line says what was run, and by how much it is multiplied.
+ratios, then for all learners. The study's trial takes hours: it refits every learner for every ratio (S, double ML and
+X on scikit-learn's gradient boosting, a causal forest of 400 exact trees), searches a grid of gradient boosting
+classifiers of 1,000 trees for every weighted rule, and sums up profit row by row. Each distinct piece of it runs once;
+every line says what was run, and the factor by which it is multiplied.
 
     PYTHONPATH=src python -m benchmarks.stability [--rows N] [--trials N] [--ours]
 """
@@ -41,15 +41,15 @@ FEATURES = [
     *("avg_trademarks", "avg_trademarks_per_order", "avg_alcohol_products_per_order", "is_weekend", "brand_score"),
     *("night_share", "morning_share", "afternoon_share", "evening_share", "trn_sum_from_red", "trn_sum_from_iss"),
 ]
-# The study's grid is not known. This is a small one: 4 candidates × 3 folds and a last fit; the total without any grid
-# is printed too.
+# The study's grid is not known. This is a small one: 4 candidates × 3 folds and a last fit; the total without a grid is
+# printed too.
 GRID_FITS = 4 * 3 + 1
 CLASSIFIER_TREES, MEASURED_TREES = 1000, 50
 FOREST_TREES, MEASURED_FOREST_TREES = 400, 80
 
 
 def simulate(rows: int) -> Subjects:
-    """Customers as the stages `ingest` and `prepare` leave them, with the study's features."""
+    """Customers as the stages `ingest` and `prepare` write them, with the study's features."""
     with tempfile.TemporaryDirectory(prefix="bench-stability-") as name:
         folder = Path(name)
         params = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -71,7 +71,7 @@ def simulate(rows: int) -> Subjects:
 
 
 def procedure(learners: str | list[str]) -> Procedure:
-    """Ours, with the project's hyperparameters."""
+    """Our procedure, with the project's hyperparameters."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     section = {
         "trials": TRIALS,
@@ -93,14 +93,14 @@ def procedure(learners: str | list[str]) -> Procedure:
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds that it took, and what it returned."""
+    """The seconds of a call, and its result."""
     start = time.perf_counter()
     result = run()
     return time.perf_counter() - start, result
 
 
 def ours(subjects: Subjects, learners: str | list[str], trials: int, threads: int) -> float:
-    """Seconds a trial; prints them."""
+    """Seconds of a trial of our procedure; prints them."""
     chosen = procedure(learners)
     seconds, tables = timed(lambda: [run_trial(subjects, chosen, (SEED, k), threads) for k in range(trials)])
     each = seconds / trials
@@ -169,7 +169,7 @@ def study(subjects: Subjects, threads: int) -> tuple[float, float]:
         )  # fmt: skip
         return timed(lambda: estimator.fit(y, t, X=x))[0]
 
-    # Its outcome and treatment models are the same whatever the number of trees: told apart by two sizes.
+    # The outcome and treatment models do not depend on the number of trees: two sizes separate their time.
     few, many = 8, 8 + MEASURED_FOREST_TREES
     short, long = forest(few), forest(many)
     trees_alone = long - short
@@ -200,7 +200,7 @@ def study(subjects: Subjects, threads: int) -> tuple[float, float]:
         seconds, MEASURED_TREES, rules * CLASSIFIER_TREES,
     )  # fmt: skip
     without_grid = total
-    # A grid's fits run side by side.
+    # The fits of a grid run side by side.
     total = before
     report(
         f"classifiers, {rules} rules × {GRID_FITS} fits of a grid on {threads} cores, in trees",

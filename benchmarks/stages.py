@@ -1,4 +1,4 @@
-"""Scripts of src in a folder of their own, timed."""
+"""Run scripts of src in a separate folder, and time them."""
 
 import os
 import subprocess

@@ -20,7 +20,7 @@ from promotions.nuisances import OutcomeModels
 
 
 def main(learner: str) -> None:
-    """Effects of all customers in each round: a training customer's come from learners fitted to other folds."""
+    """Effects of all customers in each round; those of training customers come from learners fitted to other folds."""
     settings, seed = stage.params("learners", learner), int(stage.generator("cate", learner).integers(2**31))
     customers, features = read_features()
     ids, clusters = customers["customer_id"], codes_of_clusters(customers)
@@ -30,7 +30,7 @@ def main(learner: str) -> None:
     def make() -> Learner:
         return make_learner(learner, settings, seed)
 
-    unfitted = make()  # a wrong parameter is named before anything is fitted
+    unfitted = make()  # reports a wrong parameter before anything is fitted
     started = time.perf_counter()
     effects = []
     fold = split["fold"].to_numpy(dtype=np.int8)

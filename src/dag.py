@@ -1,4 +1,4 @@
-"""Draw the pipelines in lines that fit a terminal: each stage below those that it waits for.
+"""Draw the pipelines in lines that fit a terminal: each stage below the stages that it waits for.
 
 reads   dvc.yaml, */dvc.yaml, params.yaml
 writes  nothing
@@ -112,7 +112,7 @@ def needed_stages(stages: list[Stage]) -> dict[Stage, set[Stage]]:
 
 
 def writers(reader: Stage, stages: Iterable[Stage]) -> set[Stage]:
-    """The stages that write what ``reader`` depends on. A path that a stage names outright is that stage's alone."""
+    """The stages that write what ``reader`` depends on. A path that a stage names literally belongs to it alone."""
     writing: set[Stage] = set()
     others = [stage for stage in stages if stage != reader]
     for dep in reader.deps:

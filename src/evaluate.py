@@ -1,4 +1,4 @@
-"""Choose the champion on select, and report on final what every policy earns and how well every learner ranks.
+"""Choose the champion on select. Report on final what every policy earns and how well every learner ranks.
 
 reads   data/scores.parquet, data/policy/decisions.parquet, data/effects.parquet, data/nuisance.parquet, data/prepared/,
         data/truth/customers.parquet, models/encoder.json, data/explanations/<learner>/
@@ -34,12 +34,12 @@ from promotions.scores import Scores
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The champion of each customer's segment: one policy with a holdout; nested, one chosen before the segment was seen.
+# The champion of each customer's segment: one policy for a holdout; nested, each chosen before its segment was seen.
 PROCEDURE = "procedure"
 
 
 def main() -> None:
-    """Final is looked at here, and only here."""
+    """Evaluate; only this stage uses final."""
     with Drawing(stage.threads()) as drawing:
         evaluate(drawing)
 
@@ -72,7 +72,7 @@ def evaluate(drawing: Drawing) -> None:
     effects = read_unseen(EFFECTS, scored[in_final])
     cates = {name: effects[name].to_numpy() for name in effect_names()}
     policies = {name: policy_metrics(value) for name, value in values.items()}
-    # The most that ranking can gain, where the truth is known.
+    # The most that ranking can gain; available only for a simulation.
     oracle = {"oracle": customers.truth.effect} if customers.truth is not None else {}
     ranked = stage.each((cates | oracle).items(), "learners")
     learners = {name: learner_metrics(customers, cate) for name, cate in ranked}
@@ -138,7 +138,7 @@ def pictures_of_explanation(folder: str, frame: pd.DataFrame) -> "dict[str, Call
 
 
 def read_truth(ids: "pd.Series[str]") -> Truth | None:
-    """The truth about these customers, where the source is a simulation."""
+    """The truth about these customers, if the source is a simulation."""
     table = stage.read_parquet("data/truth/customers.parquet")
     if table.empty:
         return None

@@ -3,7 +3,7 @@
 reads   models/learners/<learner>/, metrics/ensemble.json, data/effects.parquet, data/prepared/, data/split/,
         models/encoder.json, data/dictionary.csv
 writes  data/explanations/<learner>/: contributions.parquet (customer_id, contribution of each feature), shown.parquet
-        (of the most telling, with those that are alike), explain.json, explain.csv; evaluate shows the champion's
+        (of the most telling, with similar ones added), explain.json, explain.csv; evaluate shows the champion's
 """
 
 from collections.abc import Mapping
@@ -29,9 +29,9 @@ from promotions.learners.fitted import Effect, load_effect
 
 
 def main() -> None:
-    """The last round's models, on customers of final that they have not been trained on.
+    """Explain the last round's models on customers of final that they were not trained on.
 
-    All learners at once: which one the champion uses depends on the costs, and its explanation must be at hand.
+    All learners are explained: the costs decide which one the champion uses, and its explanation must be ready.
     """
     stage.section("explain", expected=("customers", "features", "alike", "distilled"))
     most, shown = (
@@ -46,7 +46,7 @@ def main() -> None:
     split = read_split(customers["customer_id"])
     last = rounds_of(split)[-1]
     in_final = (split["part"] == "final").to_numpy()
-    # At most ``most`` customers: a sample that depends on their ids alone, customers of final first.
+    # At most ``most`` customers: a sample that depends only on their ids, customers of final first.
     draw = hash_uniform(customers["customer_id"], "explain")
     rows = np.flatnonzero(last.target)
     rows = np.sort(rows[np.lexsort((draw[rows], ~in_final[rows]))][:most])
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def read_formulas(effects: Mapping[str, NDArray[np.float64]], matrix: NDArray[np.float64]) -> dict[str, Effect]:
-    """The effects that were saved as formulas. Raises InputError if one does not give its effects, (n,)."""
+    """The effects saved as formulas. Raises InputError if a formula does not give its effects, (n,)."""
     formulas: dict[str, Effect] = {}
     for name, effect in effects.items():
         folder = Path("models", "learners", name)

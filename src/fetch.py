@@ -33,7 +33,7 @@ DOWNLOADS = {
 
 
 def main(source: str) -> None:
-    """Fetch once; a file that is there and correct stays."""
+    """Download the file, unless it is there and correct."""
     import pooch
     import requests
 

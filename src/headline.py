@@ -1,7 +1,7 @@
 """Print the answer of the last run: the effect, what each policy earns, and where to read more.
 
 reads   metrics/experiment.json, metrics/headline.json, metrics/policies.json, metrics/rules.json, dvc.lock (only
-        what belongs to the present parameters, data and code is printed)
+        results of the present parameters, data and code are printed)
 writes  nothing
 """
 
@@ -16,7 +16,7 @@ DOCUMENTS = ("experiment", "headline", "policies", "rules")
 
 
 def main() -> None:
-    """A small table for people; the numbers stand in metrics/."""
+    """Print a small table for people; the numbers are in metrics/."""
     lineage = Lineage.read()
     lineage.require_current([f"metrics/{name}.json" for name in DOCUMENTS], "dvc repro report")
     experiment, headline = stage.read_json("metrics/experiment.json"), stage.read_json("metrics/headline.json")
@@ -60,12 +60,12 @@ def main() -> None:
 
 
 def four(value: float, *, sign: bool = False) -> str:
-    """Money with four decimals and a keyboard's minus, as people copy the table into other tables."""
+    """Money with four decimals and an ASCII minus, as people copy the table into other tables."""
     return number(value, 4, sign=sign, minus=HYPHEN)
 
 
 def effect_of(experiment: Mapping[str, Any]) -> list[str]:
-    """Who was compared, and what treatment does on average."""
+    """The customers compared, and what treatment does on average."""
     effect, low, high = (four(experiment[f"ate{end}"], sign=True) for end in ("", "_ci_low", "_ci_high"))
     lines = [
         f"{experiment['n']:,} customers, {percentage(experiment['share_treated'], 1)} of them treated.",
@@ -84,7 +84,7 @@ def effect_of(experiment: Mapping[str, Any]) -> list[str]:
 def verdict_of(headline: Mapping[str, Any], *, estimated: bool = False) -> str:
     """One sentence on the champion's lead over the better of treating everybody and treating nobody.
 
-    estimated: whether chances of treatment are estimated; then nothing is proven outright.
+    estimated: whether chances of treatment are estimated; then no claim is unconditional.
     """
     hedge = ", if nothing hidden decided on treatment" if estimated else ""
     if headline["champion"] in ("treat_all", "treat_none"):

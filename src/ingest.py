@@ -2,7 +2,7 @@
 
 reads   what data.<source> names: a file, a folder (the simulated source reads nothing)
 writes  data/ingested/<table>.parquet, data/truth/customers.parquet (without rows where the truth is unknown)
-        x5: purchases are checked for their header and stay where they are
+        x5: the header of the purchases is checked, and the files stay in place
 """
 
 import pandas as pd
@@ -14,7 +14,7 @@ NO_TRUTH = pd.DataFrame({"customer_id": pd.Series(dtype=str), "mu0": 0.0, "tau":
 
 
 def main() -> None:
-    """Load raw tables from the source, piece by piece, and write the truth to a file of its own."""
+    """Load raw tables from the source, piece by piece, and write the truth to a separate file."""
     name = stage.params("data", "source")
     pieces = get_source(name).load(stage.section("data", name), stage.generator("ingest"))
     with stage.replacing_folder("data/ingested") as folder:

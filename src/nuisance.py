@@ -17,7 +17,7 @@ from promotions.nuisances import OutcomeModels, cross_fit_outcomes
 
 
 def main() -> None:
-    """Outcome models see customers of earlier segments only."""
+    """Fit and score; outcome models see only customers of earlier segments."""
     model = Boosting.from_params(stage.section("nuisance"), "nuisance")
     customers, features = read_features()
     split = read_split(customers["customer_id"])

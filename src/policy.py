@@ -3,7 +3,7 @@
 reads   data/effects.parquet, data/nuisance.parquet, data/prepared/, data/split/, models/encoder.json
 writes  data/policy/decisions.parquet: customers of select and final, one 0/1 column a policy
         models/policy/: the rules of the last round, for customers who come later (src/score.py)
-        metrics/rules.json: in words, the rules that can be told (of the last round)
+        metrics/rules.json: the rules that fit into a sentence, in words (of the last round)
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ from promotions.policies.files import save_rules
 
 
 def main() -> None:
-    """Every rule that params.yaml asks for, and the two constants; in each round from customers of earlier segments."""
+    """All rules of params.yaml and the two constants, learned in each round from customers of earlier segments."""
     economics = Economics.from_params(stage.section("costs"))
     families = read_families(stage.section("policy"))
     seed = int(stage.generator("policy").integers(2**31))
@@ -44,9 +44,9 @@ def main() -> None:
     clusters = codes_of_clusters(frame)
 
     def audience(rows: NDArray[np.bool_], outcomes: NDArray[np.float64]) -> Audience:
-        mine, own = frame[rows], frame.loc[rows, feature_names(frame)]
+        chosen, columns = frame[rows], frame.loc[rows, feature_names(frame)]
         return Audience(
-            mine["customer_id"].to_numpy(object), own, features[rows], outcomes, economics.of_customers(mine)
+            chosen["customer_id"].to_numpy(object), columns, features[rows], outcomes, economics.of_customers(chosen)
         )
 
     decided: list[pd.DataFrame] = []
@@ -55,10 +55,10 @@ def main() -> None:
     steps = sum(count_steps(families, len(names), len(np.unique(fold))) for fold in folds)
     with stage.progress("policies", steps) as bar:
         for each, fold in zip(rounds, folds, strict=True):
-            # Read once for both: in the customers' own order, nobody has to be looked up.
-            known = ids[each.train | each.target]
-            outcomes = read_round("data/nuisance.parquet", each.number, known)[["mu0", "mu1"]].to_numpy()
-            effects = read_round(EFFECTS, each.number, known)[names]
+            # Read once for both, in the order of the file: then no customer has to be looked up.
+            used = ids[each.train | each.target]
+            outcomes = read_round("data/nuisance.parquet", each.number, used)[["mu0", "mu1"]].to_numpy()
+            effects = read_round(EFFECTS, each.number, used)[names]
             training, targets = (rows[each.train | each.target] for rows in (each.train, each.target))
             train, new = (
                 audience(rows, outcomes[inside]) for rows, inside in ((each.train, training), (each.target, targets))
@@ -68,7 +68,7 @@ def main() -> None:
             )
             scores = scores_with(frame[each.train], pd.DataFrame(train.outcomes, columns=["mu0", "mu1"]))
             with ThreadPoolExecutor(stage.threads()) as pool:
-                seen = Training(
+                data = Training(
                     audience=train,
                     effects=of_train,
                     fold=fold,
@@ -81,7 +81,7 @@ def main() -> None:
                     threads=stage.threads(),
                     progress=bar.update,
                 )
-                rules = fit_rules(families, seen)
+                rules = fit_rules(families, data)
                 decided.append(decide(rules, new, of_new, pool).set_index(np.flatnonzero(each.target)))
     decisions = pd.concat(decided).sort_index()
 

@@ -1,4 +1,4 @@
-"""Give columns their roles, check them, and ask whether the experiment is sound, or what can be compared without one.
+"""Give columns their roles, check them, and test the experiment, or find what can be compared without one.
 
 reads   data/ingested/, data/truth/, and for x5 the log of purchases in data.x5.directory
 writes  data/prepared/customers.parquet, data/prepared/to_score.parquet (customers outside the experiment, if any),
@@ -20,7 +20,7 @@ from promotions.sources import Ingested, get_source
 
 
 def main() -> None:
-    """One row a customer, only columns measured before treatment, and the experiment's own figures."""
+    """Write one row a customer, with only columns measured before treatment, and the figures of the experiment."""
     name, checks = stage.params("data", "source"), stage.section("checks")
     with stage.progress("purchases", 100, unit="%", delay=1) as bar:
         tables = Ingested(
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def estimate(customers: Customers) -> Observed:
-    """What can be compared without a design: chances of treatment are estimated from the features."""
+    """The comparable customers without a design: chances of treatment are estimated from the features."""
     levels = stage.whole_number("split", "max_levels", least=1)
     with stage.progress("chances of treatment", FITS, delay=5) as bar:
         return observe(customers, stage.generator("prepare"), levels, stage.threads(), bar.update)

@@ -1,9 +1,9 @@
-"""Write the page for people: the decision, what it rests on, and how sure it is. It opens from disk, without a network.
+"""Write the page for people: the decision, its basis, and how sure it is. It opens from disk, without a network.
 
 reads   metrics/{experiment,headline,policies,learners,rules}.json, data/prepared/roles.json, data/dictionary.csv,
         plots/{soundness,profit_by_cost_ratio,profit_by_share,affected}.csv, plots/*.png; and if they exist:
         metrics/{explain,stability,discount}.json, metrics/discount/*.json and their plots; dvc.lock (only
-        what belongs to the present parameters, data and code is shown)
+        results of the present parameters, data and code are shown)
 writes  report/index.html
 """
 
@@ -22,7 +22,7 @@ from pipeline.lineage import Lineage
 from promotions.report import Run, render, run
 
 PAGE = str(stage.PAGE)
-# Software on which the numbers depend.
+# The software that the numbers depend on.
 PACKAGES = (
     *("numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "econml", "causalml", "statsmodels", "duckdb"),
     *("pyarrow", "matplotlib", "dvc"),
@@ -30,7 +30,7 @@ PACKAGES = (
 
 
 def main() -> None:
-    """Everything that the present inputs give and that was run, on one page."""
+    """Write all results that belong to the present inputs on one page."""
     lineage = Lineage.read()
     files = {
         "metrics": existing("metrics/{}.json", run.REQUIRED_METRICS, run.OPTIONAL_METRICS, lineage),
@@ -67,7 +67,7 @@ def existing(pattern: str, required: Iterable[str], optional: Iterable[str], lin
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """A hash of the names and the content of params.yaml and these files."""
+    """A hash of the names and contents of params.yaml and these files."""
     sums = {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in (stage.PARAMS, *paths)}
     return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
 

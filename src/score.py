@@ -1,4 +1,4 @@
-"""Apply the champion to new customers: whom to contact, why, and what to expect of it.
+"""Apply the champion to new customers: whom to contact, why, and the expected profit.
 
 reads   NEW: a table with the features (.csv, .csv.gz, .parquet), or a folder of raw files in the layout of X5;
         models/, metrics/headline.json, data/prepared/roles.json; dvc.lock (nothing is written unless one run wrote them
@@ -35,36 +35,36 @@ DOCUMENTS = (
 )
 
 
-def main(new: str, out: str, **asked: Any) -> None:
-    """Piece by piece; a budget is shared out once all customers are known."""
+def main(new: str, out: str, **settings: Any) -> None:
+    """Score piece by piece; a budget is spent after all customers are scored."""
     lineage = Lineage.read()
     headline, roles = stage.read_json("metrics/headline.json"), stage.read_json("data/prepared/roles.json")
     scorer = Scorer.load(Path("models"), headline["champion"], headline["learner"])
     profile = Profile.from_json(stage.read_json("models/profile.json"))
     # Models first: a changed one is named itself, not a document of later stages that have read it.
     lineage.require_one_run((*(f"models/{name}" for name in scorer.folders), *DOCUMENTS), "dvc repro report")
-    allowance = Allowance.of(scorer.budget, asked["budget"], asked["max_share"])
+    allowance = Allowance.of(scorer.budget, settings["budget"], settings["max_share"])
     targets.require_table(out)
     introduce(headline, scorer, estimated=roles.get("propensity") == "estimated")
 
     listing = Listing(gains=allowance.limits)
     drift = Drift(profile)
-    pieces = targets.read_pieces(new, scorer.encoder, asked["id"], asked["campaign_date"])
+    pieces = targets.read_pieces(new, scorer.encoder, settings["id"], settings["campaign_date"])
     frames = scored(pieces, scorer, listing, drift)
     if allowance.limits:
         frames = within(frames, listing, allowance)
     treated, expected = 0, 0.0
 
-    def told() -> Iterator[pd.DataFrame]:
+    def written() -> Iterator[pd.DataFrame]:
         nonlocal treated, expected
         for frame in frames:
             chosen = frame["treat"] == 1
             treated, expected = treated + int(chosen.sum()), expected + float(frame["expected_profit"][chosen].sum())
-            yield frame[chosen] if asked["only_treated"] else frame
-        # Before the file gets its name: nothing is written if the list will not do.
-        check(new, listing, drift, stop=asked["on_drift"] == "stop")
+            yield frame[chosen] if settings["only_treated"] else frame
+        # Checked before the file gets its name: nothing is written if the list is wrong.
+        check(new, listing, drift, stop=settings["on_drift"] == "stop")
 
-    formulas = targets.write(out, told())
+    formulas = targets.write(out, written())
     if formulas:
         stage.say(f"warning: {formulas:,} ids would be formulas in a spreadsheet; an apostrophe stands before them")
     stage.say(
@@ -75,20 +75,20 @@ def main(new: str, out: str, **asked: Any) -> None:
 
 
 def scored(pieces: Iterable[pd.DataFrame], scorer: Scorer, listing: Listing, drift: Drift) -> Iterator[pd.DataFrame]:
-    """Each piece, its rows scored side by side."""
+    """Score each piece, its rows side by side."""
     with stage.progress("score", unit=" customers", scale=True, delay=1) as bar:
         for piece in pieces:
             parts = [rows for rows in np.array_split(np.arange(len(piece)), stage.threads()) if len(rows)]
-            found = run_side_by_side([partial(scorer.score, piece.iloc[rows]) for rows in parts], stage.threads())
-            frame = pd.concat([each for each, _ in found], ignore_index=True)
-            listing.add(frame, np.concatenate([charge for _, charge in found]))
+            results = run_side_by_side([partial(scorer.score, piece.iloc[rows]) for rows in parts], stage.threads())
+            frame = pd.concat([each for each, _ in results], ignore_index=True)
+            listing.add(frame, np.concatenate([charge for _, charge in results]))
             drift.add(piece)
             bar.update(len(piece))
             yield frame
 
 
 def within(frames: Iterable[pd.DataFrame], listing: Listing, allowance: Allowance) -> Iterator[pd.DataFrame]:
-    """The same customers, of whom the best are treated until the allowance is spent."""
+    """The same customers; the best are treated until the allowance is spent."""
     with tempfile.TemporaryDirectory(prefix="score-") as folder:
         stage.write_pieces(Path(folder), (("scored", frame) for frame in frames))
         best, start = listing.afford(allowance), 0
@@ -100,14 +100,14 @@ def within(frames: Iterable[pd.DataFrame], listing: Listing, allowance: Allowanc
 
 
 def introduce(headline: dict[str, Any], scorer: Scorer, *, estimated: bool) -> None:
-    """Which policy, made for which costs, and what it earned where that was measured.
+    """Say which policy is applied, the costs that it was made for, and what it earned when it was measured.
 
-    estimated: chances of treatment are.
+    estimated: whether chances of treatment are.
     """
-    own = scorer.economics
-    costs = f"C = {own.cost:g}, R = {own.revenue:g}, charged {own.charged.replace('_', ' ')}"
+    economics = scorer.economics
+    costs = f"C = {economics.cost:g}, R = {economics.revenue:g}, charged {economics.charged.replace('_', ' ')}"
     stage.say(f"{headline['champion']}, made for {costs}; effects of {scorer.learner}")
-    if Economics.from_params(stage.section("costs")) != own:
+    if Economics.from_params(stage.section("costs")) != economics:
         stage.say("warning: params.yaml has other costs by now: `dvc repro`, or the list is for those above")
     if headline["simulated"]:
         stage.say("warning: the champion learned from SIMULATED customers")
@@ -129,7 +129,7 @@ def introduce(headline: dict[str, Any], scorer: Scorer, *, estimated: bool) -> N
 
 
 def check(new: str, listing: Listing, drift: Drift, *, stop: bool) -> None:
-    """Say whether the customers are others than those in training; stop if one is there twice."""
+    """Warn if the customers differ from those in training; raise InputError if one is there twice."""
     repeated = listing.repeated()
     if repeated:
         first, second = (position + 1 for position in repeated)
@@ -138,16 +138,16 @@ def check(new: str, listing: Listing, drift: Drift, *, stop: bool) -> None:
         stage.say(
             f"warning: {name}: {customers:,} customers have a level that training never had; taken for a rare one"
         )
-    found = drift.beyond_chance
-    for feature, psi in found.items():
+    drifted = drift.beyond_chance
+    for feature, psi in drifted.items():
         word = "differs a lot" if psi >= LARGE else "differs"
         stage.say(f"warning: {feature} {word} from training: population stability index {psi:.3f}")
-    if found and stop:
+    if drifted and stop:
         raise InputError(
-            f"{new}: {len(found)} features differ from training (population stability index of {SOME} or more); the "
+            f"{new}: {len(drifted)} features differ from training (population stability index of {SOME} or more); the "
             "champion may be wrong for these customers: --on-drift warn goes on"
         )
-    if not found:
+    if not drifted:
         stage.say(f"features are distributed as in training (largest population stability index {drift.largest:.3f})")
 
 

@@ -1,4 +1,4 @@
-"""Divide the customers into those who train, select and report, and learn the features' encoding from the first.
+"""Divide the customers into parts that train, select and report, and learn the features' encoding from the first.
 
 reads   data/prepared/customers.parquet
 writes  data/split/{train,select,final}.parquet (customer_id, fold, segment), models/encoder.json,
@@ -15,14 +15,14 @@ from promotions.base.validation import require_choice
 from promotions.customers import feature_names
 from promotions.scoring.drift import fit_profile
 
-# With fewer no standard error means anything.
+# With fewer, standard errors mean nothing.
 LEAST_CLUSTERS = 10
-# A median or an edge of a bin may be a moment, in seconds.
+# Digits of a median or an edge of a bin: either may be a moment, in seconds.
 DIGITS_OF_DATA = 10
 
 
 def main() -> None:
-    """Membership by a salted hash of the cluster; folds and segments likewise."""
+    """Assign customers to parts, folds and segments by a salted hash of the cluster."""
     stage.section("split", expected=("shares", "salt", "folds", "max_levels", "segments"))
     protocol = require_choice(stage.params("evaluate", "protocol"), PROTOCOLS, "evaluate.protocol")
     shares, folds, salt = (

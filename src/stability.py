@@ -1,7 +1,7 @@
 """Repeat the whole procedure on resamples of the experiment: divide, resample, refit, decide, earn.
 
 reads   data/prepared/, data/truth/customers.parquet
-writes  metrics/stability.json, plots/stability.{csv,png}, and data/stability/, each trial once it is done
+writes  metrics/stability.json, plots/stability.{csv,png}, and data/stability/, each trial when it is done
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ CUSTOMERS, TRUTH = "data/prepared/customers.parquet", "data/truth/customers.parq
 
 
 def main() -> None:
-    """Trial k depends on the seed and on k alone; those that are done already are not done again."""
+    """Run the trials that are not done yet. Trial k depends only on the seed and on k."""
     sections: dict[str, Any] = {
         "stability": stage.section("stability"),
         "learners": {name: stage.params("learners", name) for name in stage.learners()},
@@ -46,7 +46,7 @@ def main() -> None:
         revenue=frame["revenue"].to_numpy() if "revenue" in frame else 1.0,
         truth=read_means(frame["customer_id"]),
     )
-    # The number of trials changes none of them.
+    # The number of trials changes no trial.
     alone = {name: value for name, value in sections["stability"].items() if name != "trials"}
     used = {name: sections["learners"][name] for name in procedure.learners}
     rules = {name: sections["policies"][name] for name in procedure.families}
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def read_means(ids: "pd.Series[str]") -> NDArray[np.float64] | None:
-    """True mean outcomes of the arms of these customers, (n, 2), where the source is a simulation."""
+    """True mean outcomes of the arms of these customers, (n, 2), if the source is a simulation."""
     table = stage.read_parquet(TRUTH)
     if table.empty:
         return None

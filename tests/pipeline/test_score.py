@@ -176,7 +176,7 @@ BAD: dict[str, tuple[pd.DataFrame | bytes, list[str], str]] = {
     "missing column": (experiment(50).drop(columns="age"), [], "column 'age' is missing; the file has 'id', 'sms'"),
     "no ids": (experiment(50).drop(columns="id"), [], "column 'id' is missing; the file has"),
     "another id": (experiment(50), ["--id", "number"], "column 'number' is missing"),
-    "text": (wrong(age="old"), [], "column 'age' is no number, as it was in training (first: data row 1, 'old')"),
+    "text": (wrong(age="old"), [], "column 'age' is not a number, but was one in training (first: data row 1, 'old')"),
     "twice": (pd.concat([experiment(30), experiment(10)]), [], "rows 1 and 31 have the same id"),
     "empty": (b"", [], "empty; expected a header line"),
     "no rows": (experiment(50)[:0], [], "no rows; expected one row a customer"),

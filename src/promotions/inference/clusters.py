@@ -14,10 +14,10 @@ def cluster_codes(clusters: ArrayLike) -> NDArray[np.intp]:
 
 
 def clustered_error(influence: NDArray[np.float64], clusters: NDArray[np.intp]) -> float:
-    """Cluster-robust standard error of an estimate that is the truth plus Σ_i ψ_i, with E ψ = 0.
+    """Cluster-robust standard error of an estimate that equals the truth plus Σ_i ψ_i, with E ψ = 0.
 
-    se = sqrt( G/(G−1) · Σ_g (Σ_{i in g} ψ_i)² ). For a mean ψ_i = (v_i − mean)/n; one customer a cluster then gives the
-    usual s/√n. Source: Liang & Zeger (1986).
+    se = sqrt( G/(G−1) · Σ_g (Σ_{i in g} ψ_i)² ). For a mean ψ_i = (v_i − mean)/n; with one customer a cluster this is
+    the usual s/√n. Source: Liang & Zeger (1986).
 
     influence: (n,) ψ.  clusters: (n,) codes.
     """
@@ -36,10 +36,10 @@ def sum_by_cluster(values: NDArray[np.float64], clusters: NDArray[np.intp]) -> N
     """Sum the rows of each cluster. values: (n,) or (n, k); returns (G,) or (G, k)."""
     groups = int(clusters.max()) + 1
     if groups == len(values) and np.bincount(clusters).max() == 1:
-        # One row a cluster: nothing to add up, only to put into the order of the clusters.
-        alone = np.empty(values.shape)
-        alone[clusters] = values
-        return alone
+        # One row a cluster: the rows only have to be put into the order of the clusters.
+        ordered = np.empty(values.shape)
+        ordered[clusters] = values
+        return ordered
     if values.ndim == 1:
         return np.bincount(clusters, weights=values, minlength=groups).astype(np.float64)
     columns = [np.bincount(clusters, weights=column, minlength=groups) for column in values.T]
@@ -60,7 +60,7 @@ def bootstrap_sums(
     totals = sum_by_cluster(values, clusters)
     groups = len(totals)
     result = np.empty((replicates, values.shape[1]))
-    # One sample at a time, the counts stay in the processor's cache; counts of many samples in one table would not.
+    # Counts of one sample at a time stay in the processor's cache; counts of many samples in one table would not.
     weights = np.empty((min(replicates, max(1, int(2**24 // groups))), groups))
     for start in range(0, replicates, len(weights)):
         drawn = weights[: replicates - start]

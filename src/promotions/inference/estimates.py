@@ -1,4 +1,4 @@
-"""An estimated number with its interval: for metrics files, for tests, and as a sum over customers."""
+"""Estimates with their intervals: for metrics files, for tests, and as sums over customers."""
 
 import re
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ LEVEL = 0.95
 
 
 def named(name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """A number and what stands beside it, as metrics files have them: ``x, x_se, x_ci_low, x_ci_high, x_p_value``.
+    """A number, its error, interval and p-value, as in metrics files: ``x, x_se, x_ci_low, x_ci_high, x_p_value``.
 
-    numbers: ``estimate`` becomes ``x`` and every ``error`` a ``_se``; other keys follow the name as they are.
+    numbers: ``estimate`` becomes ``x`` and every ``error`` a ``_se``; other keys follow the name unchanged.
     """
     parts = {key: "" if key == "estimate" else "_" + re.sub(r"error$", "se", key) for key in numbers}
     return {f"{name}{part}": numbers[key] for key, part in parts.items()}
 
 
 def all_named(estimates: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """``named`` of several, by their names, in one dictionary."""
+    """``named`` of several estimates, by their names, in one dictionary."""
     return {name: value for key, numbers in estimates.items() for name, value in named(key, numbers).items()}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval, and its standard error where one is told."""
+    """A number with its 95 % interval, and its standard error if there is one."""
 
     value: float
     ci_low: float
@@ -42,7 +42,7 @@ class Estimate:
         return {name: self.value, f"{name}_ci_low": self.ci_low, f"{name}_ci_high": self.ci_high}
 
     def named_with_error(self, name: str) -> dict[str, float]:
-        """The same with ``name_se``, if there is one."""
+        """The same, with ``name_se`` if there is a standard error."""
         return self.named(name) | ({} if self.se is None else {f"{name}_se": self.se})
 
 
@@ -58,7 +58,7 @@ class Linearised:
         return clustered_error(self.influence, clusters)
 
     def estimate(self, clusters: NDArray[np.intp]) -> Estimate:
-        """With its normal 95 % interval."""
+        """The estimate with its normal 95 % interval."""
         error = self.error(clusters)
         return Estimate(self.value, self.value - Z_95 * error, self.value + Z_95 * error)
 

@@ -1,4 +1,4 @@
-"""p-values corrected for their number."""
+"""p-values corrected for the number of tests."""
 
 import numpy as np
 from numpy.typing import NDArray

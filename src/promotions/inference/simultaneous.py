@@ -1,4 +1,4 @@
-"""Bands that cover all of several estimates at once, and p-values corrected for their number.
+"""Bands that cover several estimates at once, and p-values corrected for the number of tests.
 
 Source: Chernozhukov, Chetverikov & Kato (2013), "Gaussian approximations and multiplier bootstrap for maxima of sums of
 high-dimensional random vectors".
@@ -22,7 +22,7 @@ BLOCK = 2**23
 MANY_CLUSTERS = 2**14
 # A share of each variance: keeps the factor of a singular matrix (one policy listed twice) independent of rounding.
 RIDGE = 1e-6
-# A share of the largest estimate or error: what adding up leaves of an exact zero.
+# A share of the largest estimate or error: rounding can leave this much of a sum that is exactly zero.
 NEGLIGIBLE = 1e-12
 
 
@@ -31,7 +31,7 @@ class Bands:
     """Several estimates with joint coverage; all (k,).
 
     critical_value: of max |t|, or of max t if ``low`` is one-sided and ``high`` infinite.  p_value: one-sided, H₀_j
-    truth_j ≤ 0 against > 0, single-step: the chance that the largest of k such t exceeds t_j if none is above 0.
+    truth_j ≤ 0 against > 0, single-step: the chance that the largest of k such t exceeds t_j if no truth is above 0.
     """
 
     estimate: NDArray[np.float64]
@@ -66,13 +66,13 @@ def simultaneous_bands(
 ) -> Bands:
     """estimate_j ± c·se_j, with c the ``level`` quantile of max_j |Σ_g w_g ψ_gj| / se_j over random signs w_g.
 
-    All of the k intervals hold at once in 95 of 100 experiments, however the estimates depend on each other. Tight: c
+    All k intervals hold at once in 95 of 100 experiments, however the estimates depend on each other. They are tight: c
     is 1.96 for one column or k copies of it, never less, and at most about Šidák's. ``one_sided`` takes the quantile of
     the signed maximum and gives lower bounds only. A lower bound lies above 0 exactly if the adjusted one-sided p-value
     is at most 1 − level (with ``one_sided``; two-sided bounds demand more).
 
-    An estimate without variance has a band of width 0 and takes no part in the maximum; its p-value is 1 if it is not
-    above 0, else the least possible, 1/(replicates + 1).
+    An estimate without variance has a band of width 0 and takes no part in the maximum. Its p-value is the least
+    possible, 1/(replicates + 1), if it is above 0, else 1.
 
     estimate: (k,).  influence: (n, k) with estimate = truth + Σ_i ψ_i, as in ``clustered_error``.  clusters: (n,)
     codes, or None if the rows are clusters already. The result depends on the order of the clusters, not of the rows.
@@ -91,14 +91,14 @@ def simultaneous_bands(
     p_value = np.where(estimate > NEGLIGIBLE * scale, 1 / (replicates + 1), 1.0)
     observed = estimate[varies] / error[varies]
     exceeded = (1 + (largest >= observed[:, None]).sum(axis=1)) / (replicates + 1)
-    # A corrected p-value is never below that of the estimate alone; a finite sample of maxima may give less.
+    # A corrected p-value is at least the uncorrected one; a finite sample of maxima may give less.
     p_value[varies] = np.maximum(exceeded, ndtr(-observed))
 
     maxima = np.sort(largest if one_sided else largest_absolute)
     # The order statistic for which bound and p-value agree: Davison & Hinkley (1997), section 4.2.
     rank = min(ceil(level * (replicates + 1)), replicates)
-    alone = float(ndtri(level if one_sided else (1 + level) / 2))
-    critical_value = max(float(maxima[rank - 1]), alone) if varies.any() else 0.0
+    uncorrected = float(ndtri(level if one_sided else (1 + level) / 2))
+    critical_value = max(float(maxima[rank - 1]), uncorrected) if varies.any() else 0.0
     width = critical_value * error
     high = np.full(len(estimate), np.inf) if one_sided else estimate + width
     return Bands(estimate, error, critical_value, estimate - width, high, p_value)
@@ -109,16 +109,16 @@ def multiplier_sums(
 ) -> NDArray[np.float64]:
     """Σ_g w_g ψ_g for ``replicates`` draws of independent random signs w_g = ±1, as matrix products.
 
-    Signs (Rademacher) rather than normal weights: a replicate then has exactly the sample's Σψ² whatever the tails of
-    ψ (w² = 1), which with heavy-tailed scores and few clusters comes closer to the truth than normal or Mammen's
-    weights (Davidson & Flachaire, 2008). They are symmetric, so like the normal intervals beside them the bands do not
-    follow a skewness of the estimates.
+    The weights are signs (Rademacher), not normal: every replicate has exactly the sample's Σψ², since w² = 1. With
+    heavy-tailed scores and few clusters this comes closer to the truth than normal or Mammen's weights (Davidson &
+    Flachaire, 2008). Signs are symmetric, so the bands, like normal intervals, do not follow a skewness of the
+    estimates.
 
-    Beyond ``MANY_CLUSTERS`` the kind of weights does not matter: their sums are normal. With normal weights they are
-    exactly normal, with covariance Σ_g ψ_g ψ_g', and are drawn from that law at the cost of one matrix product.
+    With more than ``MANY_CLUSTERS`` clusters the kind of weights does not matter: the sums are normal. They are drawn
+    from the normal law with covariance Σ_g ψ_g ψ_g', at the cost of one matrix product.
 
-    totals: (G, k).  Returns (replicates, k). Memory is bounded by drawing ``block`` signs at a time, which changes no
-    draw: every replicate takes whole words of 64 bits.
+    totals: (G, k).  Returns (replicates, k). Drawing ``block`` signs at a time bounds memory and changes no draw: every
+    replicate takes whole words of 64 bits.
     """
     groups, columns = totals.shape
     result = np.empty((replicates, columns))

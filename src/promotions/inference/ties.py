@@ -21,7 +21,7 @@ class Ties:
         return np.asarray(((total[self.stop] - total[self.start]) / (self.stop - self.start))[self.group])
 
 
-# What ranks n customers: one number each, the highest first; or the ties of these numbers, if they are at hand.
+# What ranks n customers: one number each, the highest first; or the ties of these numbers, if already computed.
 Priority: TypeAlias = "NDArray[np.float64] | Ties"
 
 
@@ -50,8 +50,8 @@ def gain_curve(effect: NDArray[np.float64], priority: Priority, shares: NDArray[
 class RankGroups:
     """Parts of a ranking between ``edges``: shares 0 … 1 of the customers, the best first.
 
-    A tie that spans an edge belongs to both parts, in proportion. above: (n, edges) share of each customer that lies
-    above each edge.
+    A tie that spans an edge belongs to both parts, in proportion. above: (n, edges) share of each customer above each
+    edge.
     """
 
     ties: Ties
@@ -80,9 +80,9 @@ class RankGroups:
 
         The part between the quantiles a and b of the population has the mean θ = (L(b) − L(a))/(b − a) with
         L(q) = E[v · 1{among the first q}]. The sample's edge at q is itself an estimate: a customer above it pushes
-        one who stands at the edge, with v ≈ m(q), out of the first share, so its influence on L(q) is v − m(q) and not
-        v (as for a Lorenz curve: Gastwirth, 1972). Without m the intervals are those of groups fixed in advance; the
-        difference grows with the heterogeneity. m is the slope of the gain curve about q.
+        another one at the edge, with v ≈ m(q), out of the first share. So its influence on L(q) is v − m(q), not v (as
+        for a Lorenz curve: Gastwirth, 1972). Without m the intervals are those of groups fixed in advance; the
+        difference grows with the heterogeneity. m is the slope of the gain curve near q.
 
         values: (n,).  Returns (parts,), (n, parts).
         """

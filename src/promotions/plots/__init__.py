@@ -1,1 +1,1 @@
-"""Figures: a frame of points goes in, a matplotlib figure comes out. matplotlib is imported only when one is drawn."""
+"""Figures: from a frame of points to a matplotlib figure. matplotlib is imported only when a figure is drawn."""

@@ -1,4 +1,4 @@
-"""Figures drawn side by side, in processes: matplotlib is Python, of which a process runs one line at a time."""
+"""Figures drawn side by side in processes: matplotlib is Python, and a process runs one line of Python at a time."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class Drawing(AbstractContextManager["Drawing"]):
-    """Draws on ``cores`` cores: this process and ``cores`` − 1 others, which start now and have matplotlib when asked.
+    """Draws on ``cores`` cores: this process and ``cores`` − 1 others, which start now and import matplotlib at once.
 
-    To be made before other threads are, as they would not survive in the others.
+    Create it before any thread, as threads do not survive in the new processes.
     """
 
     def __init__(self, cores: int) -> None:
@@ -31,7 +31,7 @@ class Drawing(AbstractContextManager["Drawing"]):
         """The pictures by name.  figures: functions of modules, with their arguments bound by ``partial``."""
         if self._others is None:
             return {name: _draw(figure) for name, figure in figures.items()}
-        # Every second one is drawn here.
+        # Every second figure is drawn here.
         away = {name: self._others.submit(_draw, figure) for name, figure in list(figures.items())[1::2]}
         here = {name: _draw(figure) for name, figure in list(figures.items())[::2]}
         return {name: here[name] if name in here else away[name].result() for name in figures}

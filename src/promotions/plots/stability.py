@@ -1,4 +1,4 @@
-"""The figure of ``stability``: which learner and rule wins how often, and what each earns, over the trials."""
+"""The figure of ``stability``: how often each learner and rule wins over the trials, and what each earns."""
 
 from itertools import cycle
 from typing import TYPE_CHECKING
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Profits are shown for so many customers: a hundredth of a response each is a number that nobody can picture.
+# Profits are shown for this many customers: nobody can picture a hundredth of a response for each.
 CUSTOMERS = 1000
 MOST_SIDE_BY_SIDE = 5
-# Of each rule: the marker, whether it is filled, and its sign in a line of text.
+# For each rule: the marker, whether it is filled, and its sign in a line of text.
 MARKS = (("o", True, "●"), ("s", False, "□"), ("^", True, "▲"), ("v", False, "▽"))
 OF_CONSTANT = ("D", True, "◆")
 # Rules that need more words than their name.
 WORDS = {"threshold": "threshold: treat if the effect is at least C/R", "weighted": "weighted classifier"}
-# Of the place of a learner: how far its first and its last rule lie from the middle.
+# How far the first and the last rule of a learner lie from the middle of its place.
 REACH = 0.19
 
-# Shares of wins that differ by rounding alone.
+# Shares of wins that differ by less differ by rounding alone.
 TIED = 1e-9
 
 
@@ -33,7 +33,7 @@ def winners(table: pd.DataFrame, *, trials: int, simulated: bool) -> "Figure":
     """A panel a cost ratio: mean profit ± SD over the trials of each learner and rule, and the share of trials it won.
 
     table: ratio, policy, rule, learner, profit_mean, profit_sd, win_share, of ``promotions.stability.summarise``.
-    Learners stand in the order of the trials that they won; the rules of each below one another.
+    Learners are in the order of the trials that they won, with the rules of each below one another.
     """
     table = table.assign(name=table["learner"].where(table["learner"] != "", table["policy"]))
     won = table.groupby("name", sort=False)["win_share"].sum()
@@ -56,7 +56,7 @@ def winners(table: pd.DataFrame, *, trials: int, simulated: bool) -> "Figure":
         axes.set_ylim(len(place) - 0.45, -0.55)
     for axes in panels.flat[len(ratios) :]:
         axes.remove()
-    # matplotlib would lay a legend below the panels over this label.
+    # matplotlib would draw a legend below the panels over this label.
     figure.supxlabel(
         f"profit over treating nobody, per {CUSTOMERS:,} customers (unit: R, what a response earns)\n{_key(rules)}",
         fontsize=10,
@@ -67,10 +67,10 @@ def winners(table: pd.DataFrame, *, trials: int, simulated: bool) -> "Figure":
 def _draw_ratio(
     axes: "Axes", rows: pd.DataFrame, place: dict[str, int], hues: dict[str, str], rules: list[str]
 ) -> None:
-    """Points with their spread, and beside each the share of the trials that it won."""
+    """Points with their spread, each with the share of the trials that it won."""
     mean, spread = CUSTOMERS * rows["profit_mean"].to_numpy(), CUSTOMERS * rows["profit_sd"].to_numpy()
     of_learners = (rows["learner"] != "").to_numpy()
-    # Treating everybody falls without end as contacts become dearer; it may leave the picture, the learners may not.
+    # Treating everybody falls without end as contacts become dearer; it may leave the picture, learners may not.
     low = min(0.0, float((mean - spread)[of_learners].min()))
     high = max(0.0, float((mean + spread)[of_learners].max()))
     margin = 0.08 * (high - low or 1)
@@ -106,7 +106,7 @@ def _draw_ratio(
 
 
 def _in_order(rules: "pd.Series[str]") -> list[str]:
-    """The rules as they stand in every figure; those that are new come last, by name."""
+    """The rules in the order of every figure; new rules come last, by name."""
     place = {rule: row for row, rule in enumerate(RULE_ORDER)}
     return sorted(set(rules), key=lambda rule: (place.get(rule, len(place)), rule))
 
@@ -122,7 +122,7 @@ def _key(rules: list[str]) -> str:
 
 
 def _finding(table: pd.DataFrame, ratios: list[str]) -> str:
-    """Who wins most often at how many of the ratios; several who win as often are no winner."""
+    """The learner that wins most often, and at how many ratios; a tie has no winner."""
     leaders, shares = [], []
     for ratio in ratios:
         rows = table[table["ratio"] == ratio]

@@ -1,4 +1,4 @@
-"""One style for every figure: its header, its colours, its names, its numbers, and the bytes it is saved as."""
+"""One style for every figure: header, colours, names, numbers, and the bytes of the file."""
 
 import io
 import re
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-WIDTH = 9.0  # inches; at 100 dots an inch the 900 pixels at which every text is still read with ease
+WIDTH = 9.0  # inches; at 100 dots an inch 900 pixels, at which every text is easy to read
 DOTS_PER_INCH = 150
 TITLE_CHARACTERS = 80
 LONGEST_NAME = 44
 INK, FAINT, ALERT = "#222222", "#767676", "#B5432A"
 
-# Paul Tol's "muted" scheme: nine hues that colour-blind readers can tell apart; and a brown, for the mixture of all.
+# Paul Tol's "muted" scheme: nine hues that colour-blind readers can tell apart; and a brown for the mixture of all.
 PALETTE = (
     *("#CC6677", "#332288", "#999933", "#117733", "#88CCEE"),
     *("#882255", "#44AA99", "#DDAA33", "#AA4499", "#7A4B1F"),
 )
 
-# For learners beyond those of LEARNER_ORDER where all of its are shown: of Tol's older scheme of twelve.
+# From Tol's older scheme of twelve: for learners that LEARNER_ORDER does not list, when all of the listed are shown.
 SPARE_PALETTE = ("#6699CC", "#661100", "#DDCC77")
 
-# Okabe and Ito's blue, vermilion, green, purple, sky blue and orange: rules, which share a figure with no learner's
-# colour. A rule that is not listed takes a colour that is left: a new one needs no line here.
+# Okabe and Ito's blue, vermilion, green, purple, sky blue and orange: for rules, which never share a figure with
+# colours of learners. A rule that is not listed takes a colour that is left, so a new rule needs no line here.
 RULE_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 RULE_ORDER = ("threshold", "weighted", "tree", "groups", "budget")
 CONSTANT = "same for everybody"
 
-# The order fixes a learner's colour, in every figure and whichever other learners there are.
+# The order fixes a learner's colour in every figure, whichever other learners there are.
 LEARNER_ORDER = (
     "s_learner",
     "t_learner",
@@ -51,7 +51,7 @@ LEARNER_ORDER = (
     "ensemble",
 )
 
-# Series that are no learner: what a curve is compared with.
+# Series that are not learners: curves are compared with them.
 REFERENCES = {
     "treat_all": ("Treat everybody", FAINT),
     "treat_none": ("Treat nobody", FAINT),
@@ -92,8 +92,8 @@ STYLE = {
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
     """Run ``draw`` under matplotlib's defaults and ``STYLE``, then restore the caller's settings.
 
-    It sees numbers of as many digits as are written beside the picture: a point on the edge between two pixels would
-    otherwise fall to either side, by a digit that processors differ in.
+    ``draw`` gets numbers with as many digits as the tables beside the picture. Otherwise a digit in which processors
+    differ could move a point on the edge between two pixels to either side.
     """
 
     @wraps(draw)
@@ -117,13 +117,13 @@ def png_bytes(figure: "Figure") -> bytes:
 
 
 def new_figure(title: str, subtitle: str, *, simulated: bool, height: float) -> "Figure":
-    """An empty figure under its header: what was found, how to read it, and whether the data are simulated.
+    """An empty figure with its header: the finding, how to read it, and whether the data are simulated.
 
-    height: inches of what stands below the header.
+    height: inches below the header.
     """
     from matplotlib.figure import Figure
 
-    # A second line is half as long as the text, not its last word alone.
+    # A second line is half of the text, not its last word alone.
     lines = textwrap.wrap(title, TITLE_CHARACTERS if len(title) <= TITLE_CHARACTERS else len(title) // 2 + 10)
     header = 0.5 + 0.26 * len(lines)
     total = header + height
@@ -150,13 +150,13 @@ def readable_name(name: str) -> str:
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each name: known learners keep theirs, unknown ones take what is left, references are neutral."""
+    """A colour for each name: listed learners keep theirs, others take what is left, references are neutral."""
     fixed = dict(zip(LEARNER_ORDER, PALETTE, strict=True)) | {name: colour for name, (_, colour) in REFERENCES.items()}
     return _dealt(names, fixed, (*PALETTE, *SPARE_PALETTE))
 
 
 def rule_colours(rules: Iterable[str]) -> dict[str, str]:
-    """A colour for each rule: known rules keep theirs, unknown ones take what is left, a constant is neutral."""
+    """A colour for each rule: listed rules keep theirs, others take what is left, a constant is neutral."""
     fixed = dict(zip(RULE_ORDER, RULE_PALETTE, strict=False)) | {CONSTANT: FAINT}
     return _dealt(rules, fixed, RULE_PALETTE)
 
@@ -170,10 +170,10 @@ def _dealt(names: Iterable[str], fixed: Mapping[str, str], palette: Sequence[str
 
 
 def shortened(name: str) -> str:
-    """A column's name for which there is room: of a long one its start and its end."""
+    """A column's name; if it is too long, its start and its end."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 16]}…{name[-15:]}"
 
 
 def zero_line(axes: "Axes") -> None:
-    """What treating nobody earns."""
+    """A line at what treating nobody earns."""
     axes.axhline(0, color=INK, linewidth=0.9, zorder=1.5)

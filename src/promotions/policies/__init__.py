@@ -1,6 +1,6 @@
 """Rules that turn estimated effects into decisions: learned from training customers, applied to any others.
 
-A policy is named ``<family>.<what it goes by>``, such as ``threshold.x_learner``; the two constants have no dot.
+A policy is named ``<family>.<learner or column>``, such as ``threshold.x_learner``; the two constants have no dot.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ POLICIES: dict[str, type[Family]] = {
     "budget": BudgetRules,
 }
 
-# What every policy is compared with. They are always there.
+# Every policy is compared with these two. They are always there.
 CONSTANTS = {"treat_all": Constant(True), "treat_none": Constant(False)}
 
 
@@ -49,14 +49,14 @@ def read_families(params: Mapping[str, Any]) -> dict[str, Family]:
 
 
 def fit_rules(families: Mapping[str, Family], training: Training) -> dict[str, Rule]:
-    """The two constants, then every rule of every family: learner by learner, then those that ask no one learner."""
-    beside = {
+    """The two constants, then the rules of all families: learner by learner, then rules that use no single learner."""
+    tasks = {
         name: training.pool.submit(family.fit, training) for name, family in families.items() if not family.uses_pool
     }
     fitted = {name: family.fit(training) for name, family in families.items() if family.uses_pool}
     rules: dict[str, Rule] = {}
     for name in families:
-        of_family = beside[name].result() if name in beside else fitted[name]
+        of_family = tasks[name].result() if name in tasks else fitted[name]
         rules |= {f"{name}.{each}": rule for each, rule in of_family.items()}
         training.progress()
     place: dict[tuple[str, ...], int] = {(learner,): number for number, learner in enumerate(training.effects)}
@@ -78,13 +78,13 @@ def decide(
 
 
 def rule_of(policy: str) -> type[Rule] | None:
-    """The class of the rule behind a policy's name; None if no family is called so."""
+    """The class of the rule behind a policy's name; None if no family has that name."""
     family = POLICIES.get(policy.partition(".")[0])
     return Constant if policy in CONSTANTS else family.rule if family else None
 
 
 def simplicity_of(policy: str) -> float:
-    """See ``Rule``: the lower, the easier to explain. A policy of an unknown kind comes last."""
+    """See ``Rule``: a lower number is easier to explain. A policy of an unknown kind comes last."""
     rule = rule_of(policy)
     return rule.simplicity if rule else float("inf")
 

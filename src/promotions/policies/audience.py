@@ -1,4 +1,4 @@
-"""Whom a rule decides on."""
+"""The customers that a rule decides on."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from promotions.economics import Economics
 
 @dataclass(frozen=True)
 class Audience:
-    """What rules see of n customers, effects apart.
+    """What rules see of n customers, except their effects.
 
-    ids: (n,).  frame: their own columns, n rows.  features: (n, p), encoded.  outcomes: (n, 2), μ₀(x) and μ₁(x) from
-    models that have not seen them.  economics: what a contact costs and a response earns.
+    ids: (n,).  frame: the columns of their table, n rows.  features: (n, p), encoded.  outcomes: (n, 2), μ₀(x) and
+    μ₁(x) from models that have not seen them.  economics: what a contact costs and a response earns.
     """
 
     ids: NDArray[np.object_]
@@ -29,5 +29,5 @@ class Audience:
 
     @property
     def charge(self) -> NDArray[np.float64]:
-        """What treating is expected to cost, (n,)."""
+        """Expected cost of treating, (n,)."""
         return self.economics.expected_charge(self.outcomes[:, 1])

@@ -1,8 +1,7 @@
 """Treat the best customers until a budget is spent.
 
-A customer's cost is what treating is expected to cost. Charged on treatment that is C; charged on response it is
-C·μ₁(x), for only who responds is paid for: ``Economics.expected_charge``. Then a budget is kept on average, not to the
-coin.
+A customer's cost is the expected cost of treating (``Economics.expected_charge``): C if charged on treatment, C·μ₁(x)
+if charged on response, as only a response is paid for. In the second case a budget is kept on average, not exactly.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from promotions.policies.family import Family, Training
 from promotions.policies.rule import Bools, Budget, Effects, Reasons, Rule, pays
 from promotions.policies.threshold import Threshold, threshold
 
-# Of a budget. Ten times .10 is 1 to a person, though not to a computer: sums of floats are trusted this far.
+# A share of the budget. Ten times .10 is 1 to a person, not to a computer: sums of floats are trusted this far.
 ROUNDING = 1e-9
 TIES = "promotions.policies.budget"
 
@@ -61,7 +60,7 @@ class Budgeted(Rule):
         return Threshold(self.learner)
 
     def decide(self, audience: Audience, effects: Effects) -> Bools:
-        """See ``Rule``. Whom, depends on the whole list."""
+        """See ``Rule``. The decision on a customer depends on the whole list."""
         gain = audience.gain(effects[self.learner])
         money = None if self.money is None else self.money * len(gain)
         return within_budget(gain, audience.charge, audience.ids, share=self.share, money=money)
@@ -76,7 +75,7 @@ class Budgeted(Rule):
 
 @dataclass(frozen=True)
 class BudgetRules(Family):
-    """A budget for each learner; no rule where there is no budget."""
+    """A budget for each learner; no rules without a budget."""
 
     budget: Budget
 
@@ -114,10 +113,10 @@ def within_budget(
 
     Customers are taken in the order of expected gain per unit of what is scarce, as long as they fit into what is left:
     gain/cost with a budget of money, which is the order of gain if all cost the same; gain with a budget of customers.
-    Who no longer fits is passed over, so whoever would pay and is left out costs more than what is left; the optimum
-    exceeds this gain by less than the first such customer's (of those who alone would fit). Who is expected to lose is
-    never treated, even if money is left. Ties are decided by a hash of the customer's id, so the order of rows changes
-    nothing.
+    A customer who no longer fits is passed over. So each customer who would pay and is left out costs more than what is
+    left; the optimum exceeds this gain by less than the gain of the first of them whom the whole budget could pay. A
+    customer with an expected loss is never treated, even if money is left. Ties are decided by a hash of the customer's
+    id, so the order of rows changes nothing.
 
     gain: (n,) expected profit of treating over not treating.  cost: scalar or (n,), expected, see the module; 0 or
     more.  ids: (n,) distinct.  Exactly one of share: of the n customers, in [0, 1], and money: for all n together.
@@ -153,10 +152,10 @@ def spend(
     budget: float,
     lots: Callable[[NDArray[np.intp]], NDArray[np.float64]],
 ) -> NDArray[np.bool_]:
-    """``within_budget`` of arguments that are known to be good.
+    """``within_budget`` without checks of the arguments.
 
-    gain, price: (n,), what is scarce.  budget: what there is of it.  lots: a number for each row, by which ties of
-    gain/price are decided, lowest first; asked for the rows that are tied.  Returns (n,).
+    gain: (n,).  price: (n,), in the unit of what is scarce.  budget: in the same unit.  lots: returns a number for each
+    of the tied rows; it decides ties of gain/price, lowest first.  Returns (n,).
     """
     waiting = np.flatnonzero(gain >= 0)
     waiting = waiting[_best_first(gain[waiting], price[waiting], lambda rows: lots(waiting[rows]))]
@@ -174,7 +173,7 @@ def spend(
 def _best_first(
     gain: NDArray[np.float64], price: NDArray[np.float64], lots: Callable[[NDArray[np.intp]], NDArray[np.float64]]
 ) -> NDArray[np.intp]:
-    """Positions by gain/price, highest first; who is free comes before all. Ties by lot."""
+    """Positions by gain/price, highest first; customers who cost nothing come before all. Ties by lot."""
     with np.errstate(over="ignore"):
         ratio = np.where(price > 0, gain / np.where(price > 0, price, 1), np.inf)
     _, value, counts = np.unique(ratio, return_inverse=True, return_counts=True)

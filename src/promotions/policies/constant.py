@@ -1,4 +1,4 @@
-"""Everybody, or nobody: what every other rule is compared with."""
+"""Treat everybody, or nobody: every other rule is compared with these two."""
 
 from dataclasses import dataclass
 

@@ -19,10 +19,10 @@ from promotions.scores import Scores
 class Training:
     """What rules may learn from, of n training customers.
 
-    audience: who they are.  effects: by learner, *out of fold*, (n,).  fold: (n,).  scores: of their outcomes, the
-    outcome models cross-fitted.  clusters: (n,) codes.  columns: names of the features.  facts: what 1 and 0 say in
-    features that are made of a category or a gap (``Encoder.facts``).  seed: for what is random.  pool: who fits, on
-    ``threads`` threads.  progress: called after each step, see ``Family.steps``.
+    audience: the customers.  effects: by learner, *out of fold*, (n,).  fold: (n,).  scores: of their outcomes, with
+    cross-fitted outcome models.  clusters: (n,) codes.  columns: names of the features.  facts: what 1 and 0 mean in
+    features that are made of a category or a gap (``Encoder.facts``).  seed: of all that is random.  pool: runs the
+    fits on ``threads`` threads.  progress: called after each step, see ``Family.steps``.
     """
 
     audience: Audience
@@ -47,8 +47,8 @@ class Training:
 class Family(ABC):
     """Rules of one kind, before they have learned. ``promotions.policies.POLICIES`` lists the families by name.
 
-    rule: the class of its rules.  uses_pool: whether ``fit`` hands its work to ``Training.pool`` itself. Without it,
-    ``fit`` is one task of that pool, beside the others; it must then not wait for the pool.
+    rule: the class of its rules.  uses_pool: whether ``fit`` hands its work to ``Training.pool`` itself. If not,
+    ``fit`` runs as one task of that pool, and must not wait for the pool.
     """
 
     rule: ClassVar[type[Rule]]
@@ -63,22 +63,22 @@ class Family(ABC):
     def fit(self, training: Training) -> Mapping[str, Rule]:
         """Learn from training customers.
 
-        Returns the rules by what tells them apart within the family, such as the learner or the column that each goes
-        by: the policy ``<family>.<that>``. None if there is nothing to try.
+        Returns the rules by a key within the family, such as the learner or the column that each uses; the policy is
+        named ``<family>.<key>``. No rules if there is nothing to try.
         """
 
     def steps(self, rules: int, folds: int) -> int:  # noqa: ARG002
-        """How often learning so many rules reports progress on its way."""
+        """How often learning so many rules reports progress."""
         return 0
 
 
 @dataclass(frozen=True)
 class GainTraining:
-    """What k rules learn from that see features and expected gains alone, of n training customers.
+    """Training data, n customers, of k rules that see only features and expected gains.
 
     features: (n, p).  gains: (n, k) expected profit of treating, say at k costs, from out-of-fold effects: in-sample
     ones would teach a rule to imitate their noise. A customer that was drawn several times is one row with the sum of
-    its gains.  fold: (n,).  seed, threads, progress, pool: as of ``Training``; without a pool, as many of its own.
+    its gains.  fold: (n,).  seed, threads, progress, pool: as in ``Training``; without a pool, ``threads`` new ones.
     """
 
     features: NDArray[np.float64]
@@ -91,7 +91,7 @@ class GainTraining:
 
 
 class GainFamily(Family):
-    """Rules that see features and expected gains alone, one for each learner: ``stability`` repeats them cheaply."""
+    """Rules that see only features and expected gains, one for each learner: ``stability`` repeats them cheaply."""
 
     @abstractmethod
     def decide_each(
@@ -99,5 +99,5 @@ class GainFamily(Family):
     ) -> NDArray[np.bool_]:
         """Decisions of k rules, each learned from one column of the training gains: (m, k).
 
-        features: (m, p), gains: (m, k) of those who are decided on. Progress is reported ``steps(k, folds)`` times.
+        features: (m, p), gains: (m, k) of the customers to decide on. Progress is reported ``steps(k, folds)`` times.
         """

@@ -1,4 +1,4 @@
-"""Rules and the money that they were made for, as files without code."""
+"""Rules, and the costs that they were made for, as files without code."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ KIND = "policies"
 
 
 def save_rules(folder: Path, rules: Mapping[str, Rule], economics: Economics) -> None:
-    """Write model.json, and the boosters of those that have one, ``<policy>.txt``, into ``folder``, which exists.
+    """Write model.json, and the boosters of rules that have one (``<policy>.txt``), into ``folder``, which exists.
 
     economics: the constants of params.yaml.
     """

@@ -1,7 +1,7 @@
 """Treat whole groups of customers: bins of age, tenure, a predicted outcome, or the levels of a category.
 
-The coarse personalisation that every marketer tries first. It has few decisions to learn, so it errs little by chance,
-and it can be told in one sentence.
+This is the coarse personalisation that every marketer tries first. It has few decisions to learn, so it errs little by
+chance, and one sentence describes it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +25,9 @@ from promotions.policies.rule import Bools, Effects, Reasons, Rule
 RULES = MEAN, LOWER_BOUND = "mean", "lower_bound"
 NUMBER, CATEGORY = "number", "category"
 RANGE, LEVEL, POOL, MISSING = "range", "level", "pool", "missing"
-# Training customers: a smaller bin is widened, a smaller level is pooled. The mean gain of fewer is mostly luck.
+# The fewest training customers: a smaller bin is widened, a smaller level is pooled. The mean of fewer is mostly luck.
 LEAST_CUSTOMERS = 30
-# What a group can be made of beside the customers' own columns: the outcome expected without treatment.
+# Groups are made of a column of the table, or of this: the outcome expected without treatment.
 PREDICTED_OUTCOME = "predicted_outcome"
 
 
@@ -35,8 +35,8 @@ PREDICTED_OUTCOME = "predicted_outcome"
 class Group:
     """Customers who are decided upon together.
 
-    kind: ``range`` of numbers, of which low and high are the smallest and the largest in training; ``level`` of a
-    category; ``pool`` of rare levels; ``missing``.  levels: of a level or a pool.  mean_gain: mean profit of treating
+    kind: ``range`` of numbers, with low and high the smallest and the largest in training; ``level`` of a category;
+    ``pool`` of rare levels; ``missing``.  levels: of a level or a pool.  mean_gain: mean profit of treating
     over not treating in training, with its 95 % interval; ci_low and ci_high are None for a single cluster.
     """
 
@@ -65,17 +65,17 @@ class GroupPolicy:
     def decide(self, values: ArrayLike) -> NDArray[np.bool_]:
         """Whether to treat each customer by the group of its value, (m,) → (m,).
 
-        A number between two ranges belongs to the lower one, a number beyond all to the outermost. A level that was not
-        there in training belongs to the pool of rare ones. Who belongs to no group is not treated: a new level where
+        A number between two ranges belongs to the lower one, a number outside all to the nearest. A level that was not
+        there in training belongs to the pool of rare ones. A customer in no group is not treated: a new level where
         there is no pool, a missing value where none was missing.  Raises InputError if numbers come where training had
         categories, or the reverse.
         """
-        # Position −1 is who belongs to no group.
+        # Position −1: in no group.
         treat = np.array([*(group.treat for group in self.groups), False])
         return treat[self._places(values)]
 
     def reasons(self, values: ArrayLike) -> tuple[NDArray[np.intp], list[str]]:
-        """The group of each customer, (m,) → (m,), and what the groups are called; the last is none of them."""
+        """The group of each customer, (m,) → (m,), and labels of the groups; the last label is for no group."""
         labels = [_label(self.groups, index, index) for index in range(len(self.groups))]
         return self._places(values) % (len(labels) + 1), [*labels, "in no group of training"]
 
@@ -91,8 +91,8 @@ class GroupPolicy:
     def table(self) -> pd.DataFrame:
         """``group, from, to, customers, mean_gain, ci_low, ci_high, treat``, one row a group, from training customers.
 
-        The intervals are two-sided and of 95 %, whichever the rule. Groups were chosen by the same numbers: what the
-        treated ones are worth has to be measured on other customers.
+        The intervals are two-sided and of 95 %, whichever the rule. Groups were chosen by the same numbers: measure on
+        other customers what the treated ones are worth.
         """
         rows = [
             (_label(self.groups, index, index), g.low, g.high, g.customers, g.mean_gain, g.ci_low, g.ci_high, g.treat)
@@ -107,8 +107,8 @@ class GroupPolicy:
             return "treat everybody"
         if not any(group.treat for group in self.groups):
             return "treat nobody"
-        known = [group for group in self.groups if group.kind != MISSING]
-        if known and all(group.treat for group in known):
+        with_value = [group for group in self.groups if group.kind != MISSING]
+        if with_value and all(group.treat for group in with_value):
             return f"treat where {name} is known"
         runs: list[tuple[int, int]] = []
         for index, group in enumerate(self.groups):
@@ -144,7 +144,7 @@ def fit_groups(
     level: float = 0.9,
     least: int = LEAST_CUSTOMERS,
 ) -> GroupPolicy:
-    """Which groups of a column's values earn more treated than not, learned from training customers.
+    """Learn from training customers which groups of a column's values earn more treated than not.
 
     In group g, m_g = mean(Γ_i) and se_g² = K/(K−1) · Σ_k (Σ_{i in k} (Γ_i − m_g))² / n_g² over its K clusters k.
     ``mean`` treats where m_g > 0; ``lower_bound`` where m_g − t·se_g > 0, t the quantile ``level`` of Student's t with
@@ -203,7 +203,7 @@ class Groups(Rule):
         return self.policy.decide(values_of(audience, self.by))
 
     def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:  # noqa: ARG002
-        """See ``Rule``: a customer's group."""
+        """See ``Rule``: the customer's group."""
         codes, labels = self.policy.reasons(values_of(audience, self.by))
         return codes, [f"{self.by} is {label}" for label in labels]
 
@@ -257,7 +257,7 @@ class GroupRules(Family):
 
 
 def values_of(audience: Audience, by: str) -> "pd.Series[Any]":
-    """The values that groups are made of, n of them. Raises InputError for an unknown column."""
+    """The n values that groups are made of. Raises InputError for an unknown column."""
     if by == PREDICTED_OUTCOME:
         return pd.Series(audience.outcomes[:, 0])
     if by not in audience.frame:
@@ -269,27 +269,28 @@ def values_of(audience: Audience, by: str) -> "pd.Series[Any]":
 
 
 def _ranges(values: NDArray[np.float64], bins: int, least: int) -> list[Group]:
-    """Ranges of the known values, of about equal numbers of customers.
+    """Ranges of the values that are not missing, of about equal numbers of customers.
 
-    Each takes its part of the customers that are left, so that a heavy value (say, 0) leaves no group empty or tiny.
+    Each range takes its part of the customers that are left, so that a frequent value (say, 0) leaves no group empty or
+    tiny.
     """
-    # Adding 0 makes one of −0 and 0, which are equal but are not written alike.
-    known, counts = np.unique(values[~np.isnan(values)] + 0.0, return_counts=True)
+    # Adding 0 turns −0 into 0: they are equal but are not written alike.
+    distinct, counts = np.unique(values[~np.isnan(values)] + 0.0, return_counts=True)
     total = np.concatenate([[0], np.cumsum(counts)])
     starts: list[int] = []
     start = 0
-    while start < len(known):
+    while start < len(distinct):
         if starts and total[-1] - total[start] < least:
             break
-        parts = min(bins - len(starts), len(known) - start)
+        parts = min(bins - len(starts), len(distinct) - start)
         aim = total[start] + (total[-1] - total[start]) / parts
         stop = int(np.searchsorted(total, aim))
-        # The nearer of the two borders around the aim, the lower one of equals.
+        # The nearer of the two borders around the target; if both are as near, the lower one.
         stop -= int(aim - total[stop - 1] <= total[stop] - aim)
         enough = int(np.searchsorted(total, min(total[start] + least, total[-1])))
         starts.append(start)
-        start = max(min(stop, len(known) - parts + 1), start + 1, enough)
-    return [Group(RANGE, float(known[a]), float(known[b - 1])) for a, b in pairwise([*starts, len(known)])]
+        start = max(min(stop, len(distinct) - parts + 1), start + 1, enough)
+    return [Group(RANGE, float(distinct[a]), float(distinct[b - 1])) for a, b in pairwise([*starts, len(distinct)])]
 
 
 def _levels(column: "pd.Series[Any]", least: int) -> list[Group]:
@@ -307,12 +308,12 @@ def _place(groups: Sequence[Group], column: "pd.Series[Any]") -> NDArray[np.intp
     lows = [group.low for group in groups if group.low is not None]
     if lows and _kind_of(column) == NUMBER:
         values = as_numbers(column)
-        found = np.maximum(np.searchsorted(lows, values, side="right") - 1, 0)
-        return np.where(np.isnan(values), absent, found)
+        positions = np.maximum(np.searchsorted(lows, values, side="right") - 1, 0)
+        return np.where(np.isnan(values), absent, positions)
     level_of = {name: index for index, group in enumerate(groups) for name in group.levels}
     codes, names = pd.factorize(column.astype("string"))
     by_name = [level_of.get(str(name), places.get(POOL, -1)) for name in names]
-    # factorize gives −1, the last place, to missing values.
+    # factorize gives missing values the code −1, which indexes the last place.
     return np.array([*by_name, absent], dtype=np.intp)[codes]
 
 
@@ -325,7 +326,7 @@ def _measured(
     level: float,
 ) -> list[Group]:
     """The groups with their customers, gains and decisions."""
-    # Sums in an order that is not that of the rows: a mean near 0 keeps its sign, whoever comes first.
+    # The order of adding up does not depend on the order of rows, so a mean near 0 keeps its sign.
     order = np.lexsort((gain, clusters, codes))
     codes, gain, clusters = codes[order], gain[order], clusters[order]
     customers = np.bincount(codes)
@@ -336,7 +337,7 @@ def _measured(
     freedom = np.where(number > 1, number - 1, np.nan)
     error = np.sqrt(number / freedom * np.bincount(codes[first], by_cluster**2)) / customers
     margin = stdtrit(freedom, 0.975) * error
-    # Not a number, where a group has no bound, is not above 0.
+    # A group without a bound has NaN, which is not above 0.
     treat = mean > 0 if rule == MEAN else mean - stdtrit(freedom, level) * error > 0
     return [
         replace(
@@ -361,13 +362,13 @@ def _kind_of(column: "pd.Series[Any]") -> str:
 
 
 def _label(groups: Sequence[Group], start: int, stop: int) -> str:
-    """What the group ``start`` is called, or the ranges from ``start`` to ``stop`` together."""
+    """The label of the group ``start``, or of the ranges from ``start`` to ``stop`` together."""
     first, final = groups[start], groups[stop]
     if first.low is None or final.high is None:
         return {LEVEL: ", ".join(first.levels), POOL: "any other level", MISSING: "missing"}[first.kind]
     if first.low == final.high:
         return as_label(first.low)
-    # Between the whole numbers 61 and 62 there is nobody, so the end may be named; of others the next beginning is.
+    # Nobody is between the whole numbers 61 and 62, so a label names the end. Otherwise it names the next beginning.
     whole = all(end is None or end.is_integer() for group in groups for end in (group.low, group.high))
     above = [group.low for group in groups if group.low is not None and group.low > final.high]
     if not above:

@@ -1,4 +1,4 @@
-"""A rule that has learned what it needs: whom it treats, why, in what words, and as a document without code."""
+"""A fitted rule: whom it treats, why, in words, and as a document without code."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from promotions.policies.audience import Audience
 
 Bools = NDArray[np.bool_]
 Effects = Mapping[str, NDArray[np.float64]]
-# For each customer the position of its reason among those that there are.
+# For each customer the position of its reason in the list of reasons.
 Reasons = tuple[NDArray[np.intp], Sequence[str]]
 
 
@@ -32,13 +32,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Rule(ABC):
-    """Whom to treat. A rule of one kind is a frozen dataclass that says:
+    """A rule decides whom to treat. A rule of one kind is a frozen dataclass with:
 
     title       what the kind is called: "Threshold rule"
-    meaning     what it does, in a sentence or two for those who are no statisticians
-    advice      what it tells the reader of a report to do; ``{learner}`` stands for whose effects it goes by
-    simplicity  of policies that earn the same the lowest is preferred: 0 a constant, 10 for a few groups, 50 for a
-                model that nobody can read
+    meaning     what it does, in a sentence or two, for readers who are not statisticians
+    advice      what a reader of the report should do; ``{learner}`` stands for the learner whose effects it uses
+    simplicity  among policies that earn the same, the lowest is preferred: 0 for a constant, 10 for a few groups, 50
+                for a model that nobody can read
     """
 
     title: ClassVar[str]
@@ -52,16 +52,16 @@ class Rule(ABC):
 
     @abstractmethod
     def reasons(self, audience: Audience, effects: Effects, treat: Bools) -> Reasons:
-        """Why, in words.  treat: what ``decide`` said, (n,)."""
+        """Reasons in words.  treat: the result of ``decide``, (n,)."""
 
     @property
     def learners(self) -> tuple[str, ...]:
-        """Whose effects it goes by; nobody's unless a rule says so."""
+        """The learners whose effects it uses; none by default."""
         return ()
 
     @property
     def needs_outcomes(self) -> bool:
-        """Whether it looks at ``Audience.outcomes`` itself (gains charged on response do in any case)."""
+        """Whether it uses ``Audience.outcomes`` itself (gains charged on response use them in any case)."""
         return False
 
     @property
@@ -71,17 +71,17 @@ class Rule(ABC):
 
     @property
     def limit(self) -> Budget:
-        """How far down a list it goes. With a limit it depends on the whole list whom it treats."""
+        """How far down a list it goes. With a limit, its decisions depend on the whole list."""
         return Budget()
 
     @property
     def unlimited(self) -> "Rule":
-        """The rule without its limit: whom it would treat one at a time."""
+        """The rule without its limit: it decides on each customer separately."""
         return self
 
     @property
     def booster(self) -> Any:
-        """What is kept in a file of its own: a lightgbm.Booster, or None."""
+        """What is saved in a separate file: a lightgbm.Booster, or None."""
         return None
 
     def to_json(self) -> dict[str, Any]:
@@ -90,12 +90,12 @@ class Rule(ABC):
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], booster: Any = None) -> Self:  # noqa: ARG003
-        """The rule that ``to_json`` described.  booster: what it kept in a file of its own."""
+        """The rule that ``to_json`` described.  booster: from its separate file."""
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in document.items()})
 
 
 def pays(audience: Audience) -> list[str]:
-    """What it means that a contact does not pay, and that it does."""
+    """The words for a contact that does not pay, and for one that does."""
     economics = audience.economics
     if economics.charged == "on_treatment" and np.ndim(economics.cost) == np.ndim(economics.revenue) == 0:
         return [f"effect {side} C/R = {plain(economics.ratio, 4)}" for side in ("below", "at least")]

@@ -47,7 +47,7 @@ class Threshold(Rule):
 
 
 class ThresholdRules(GainFamily):
-    """A threshold for each learner. There is nothing to learn, and nothing to set."""
+    """A threshold for each learner. It learns nothing and has no settings."""
 
     rule = Threshold
 

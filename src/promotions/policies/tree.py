@@ -1,9 +1,10 @@
-"""The best of all shallow trees of whom to treat: a rule that fits in one sentence.
+"""The best of all shallow trees that decide whom to treat: a rule that fits in one sentence.
 
 Zhou, Athey & Wager (2023), "Offline multi-action policy learning: generalization and optimization", Operations Research
 71(1), maximise doubly robust scores over trees exactly (R's ``policytree``): a greedy tree does not see two features
-that only matter together. Here the search goes over tables instead of sorted rows: once features are binned, the sums
-of gain over bin × bin of every pair of features hold all that trees of depth 2 can earn, whatever the number of rows.
+that only matter together. Here the search goes over tables instead of sorted rows. Features are binned; the sums of
+gain over bin × bin of every pair of features then determine what every tree of depth 2 earns, whatever the number of
+rows.
 
     tree = fit_policy_tree(features, gain, ["age", "express points spent"], depth=2)
     tree.sentence()  # "treat if age ≥ 45 and express points spent < −0.6"
@@ -30,15 +31,15 @@ from promotions.policies.rule import Bools, Effects, Reasons, Rule
 
 Floats = NDArray[np.float64]
 
-# A bin is told by one byte.
+# A bin's code fits in one byte.
 MOST_CUTS = 255
-# Cells of the tables of three features, of which a hundred million take about a second.
+# Cells of the tables of three features; a hundred million take about a second.
 MOST_CELLS = 2_000_000_000
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """An end of the tree, and what is done there."""
+    """An end of the tree, and its decision."""
 
     treat: bool
 
@@ -47,7 +48,7 @@ class Leaf:
 class Split:
     """``high`` where the feature is at least ``cut``, else ``low``; a missing value goes low.
 
-    cut: −∞ parts the missing from the known.  unknown: whether the feature had missing values in training.
+    cut: −∞ separates missing values from all others.  unknown: whether the feature had missing values in training.
     """
 
     feature: int
@@ -59,10 +60,10 @@ class Split:
 
 @dataclass(frozen=True)
 class PolicyTree:
-    """Whom to treat. See ``fit_policy_tree``.
+    """A tree that decides whom to treat. See ``fit_policy_tree``.
 
-    names: of the p features.  reward: mean(gain·π(x)) over the training rows, what the rule earned a customer there.
-    It was maximised, so it flatters the rule: evaluate that on other customers.
+    names: of the p features.  reward: mean(gain·π(x)) over the training rows, what the rule earned per customer there.
+    It was maximised, so it is too optimistic: evaluate the rule on other customers.
     """
 
     names: tuple[str, ...]
@@ -76,17 +77,17 @@ class PolicyTree:
     def sentence(self, facts: Mapping[str, tuple[str, str]] | None = None) -> str:
         """The rule in words: "treat if age ≥ 45 and express points spent < −0.6".
 
-        Several groups are joined by "or", conditions on one feature are merged, what makes no difference is left out.
-        Cuts are rounded to four digits or to whole numbers, whichever says more; ``decide`` does not round.
+        Groups are joined by "or", conditions on one feature are merged, needless conditions are left out. Cuts are
+        rounded to four digits or to whole numbers, whichever is more exact; ``decide`` does not round.
 
-        facts: of features that are 0 or 1, what 1 says and what 0 says: "zip code is Rural", "zip code is not Rural".
+        facts: for features that are 0 or 1, what 1 and 0 mean: "zip code is Rural", "zip code is not Rural".
         """
-        told = [self._told(path, facts or {}) for path in _treated(self.root)]
-        if not told:
+        groups = [self._conditions(path, facts or {}) for path in _treated(self.root)]
+        if not groups:
             return "treat nobody"
-        if not all(told):
+        if not all(groups):
             return "treat everybody"
-        return "treat if " + _joined(" or ", [_joined(" and ", conditions) for conditions in told])[0]
+        return "treat if " + _joined(" or ", [_joined(" and ", conditions) for conditions in groups])[0]
 
     def reasons(
         self, features: ArrayLike, facts: Mapping[str, tuple[str, str]] | None = None
@@ -100,18 +101,18 @@ class PolicyTree:
             for split, high in path:
                 inside &= (values[:, split.feature] >= split.cut) == high
             code[inside] = number
-        told = [self._told(path, facts or {}) for path in leaves]
-        return code, [_joined(" and ", conditions)[0] if conditions else "everybody" for conditions in told]
+        groups = [self._conditions(path, facts or {}) for path in leaves]
+        return code, [_joined(" and ", conditions)[0] if conditions else "everybody" for conditions in groups]
 
-    def _told(self, path: "list[Step]", facts: Mapping[str, tuple[str, str]]) -> list[tuple[str, bool]]:
-        """The conditions of a way, see ``_condition``."""
+    def _conditions(self, path: "list[Step]", facts: Mapping[str, tuple[str, str]]) -> list[tuple[str, bool]]:
+        """The conditions on a path, see ``_condition``."""
 
         def condition(feature: int, limits: Limits) -> tuple[str, bool]:
             name = self.names[feature]
-            # Where it may be 1 or 0, only one of the two limits is set.
+            # For a feature that is 1 or 0, only one of the two limits is set.
             return (facts[name][limits[0] is None], False) if name in facts else _condition(name, *limits)
 
-        return [condition(*found) for found in _merged(path).items()]
+        return [condition(feature, limits) for feature, limits in _merged(path).items()]
 
     def to_json(self) -> dict[str, Any]:
         """A document from which ``from_json`` makes the same tree."""
@@ -132,20 +133,20 @@ def fit_policy_tree(
     cuts: int = 64,
     min_leaf: int = 1,
 ) -> PolicyTree:
-    """The tree π of at most ``depth`` that maximises Σ gain_i·π(x_i): all of them are compared, none is grown greedily.
+    """The tree π of at most ``depth`` that maximises Σ gain_i·π(x_i): all trees are compared, none is grown greedily.
 
     Zhou, Athey & Wager (2023), with the two actions "treat" and "do not".
 
-    features: (n, p); NaN is missing, and lies below every number.
+    features: (n, p); NaN is missing, and counts as below every number.
     gain: (n,) profit of treating over not treating, such as differences of doubly robust scores; of either sign.
-    depth: 1, 2 or 3.  Two take p²/2 passes over the rows, three p³/6 and tables of up to (cuts + 1)³: 15 cuts will do.
-    cuts: most cut points a feature, 1 to 255, with about as many rows between them; all if there are no more. Each is
-    the shortest number above one value and up to the next that occurs, 45 rather than 44.5 between 44 and 45.
+    depth: 1, 2 or 3. Two takes p²/2 passes over the rows, three p³/6 and tables of up to (cuts + 1)³: use 15 cuts.
+    cuts: most cut points a feature, 1 to 255, with about equal numbers of rows between them; all if there are no more.
+    Each is the shortest number above one value and up to the next that occurs: 45, not 44.5, between 44 and 45.
     min_leaf: fewest training rows in a leaf.
 
-    Of equal rewards the simpler tree is taken: the shallower; of one depth, the one with the shallower sides; then the
-    earlier feature, then the lower cut; a leaf that gains nothing is not treated. Equal means up to rounding, 1e-12 of
-    Σ|gain| (or n·2⁻⁵¹ of it, if more). Neither the order of rows nor the unit of the gain matters.
+    Among trees of equal reward the simpler one is taken: the shallower; at equal depth the one with the shallower
+    sides; then the earlier feature, then the lower cut. A leaf that gains nothing is not treated. Equal means up to
+    rounding, 1e-12 of Σ|gain| (or n·2⁻⁵¹ of it, if more). Neither the order of rows nor the unit of the gain matters.
     Raises InputError.
     """
     require_whole(depth, "depth", 1, 3)
@@ -185,7 +186,7 @@ def fit_policy_tree(
 
 @dataclass(frozen=True)
 class Tree(Rule):
-    """Treat by a few questions.  facts: ``Encoder.facts`` of the features."""
+    """Treat by the answers to a few questions.  facts: ``Encoder.facts`` of the features."""
 
     tree: PolicyTree
     facts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -220,7 +221,7 @@ class Tree(Rule):
 
 @dataclass(frozen=True)
 class TreeRules(Family):
-    """One tree, which asks no learner. See ``fit_policy_tree``."""
+    """One tree, which uses no learner. See ``fit_policy_tree``."""
 
     depth: int
     cuts: int
@@ -253,7 +254,7 @@ class TreeRules(Family):
 
 @dataclass(frozen=True)
 class _Rows:
-    """The n rows of a node: codes (p, n), the bin of each; bins (p,), how many there are; gain (n,) in whole units."""
+    """The n rows of a node: codes (p, n), bins of the rows; bins (p,), their number; gain (n,) in whole units."""
 
     codes: NDArray[np.uint8]
     bins: tuple[int, ...]
@@ -275,10 +276,10 @@ class _Rows:
     def tables(
         self, features: tuple[int, ...], others: Sequence[int]
     ) -> Iterator[tuple[tuple[int, ...], Floats, NDArray[np.intp] | None]]:
-        """``features`` with each of ``others``: sums of gain over their bins, and numbers of rows.
+        """Sums of gain over the bins of ``features`` with each of ``others``, and numbers of rows.
 
-        An axis a feature; no numbers if a single row is enough for a leaf. Sums of whole numbers are exact, so they are
-        the same in any order of the rows.
+        One axis a feature; no numbers of rows if one row is enough for a leaf. Sums of whole numbers are exact, so they
+        are the same in any order of the rows.
         """
         begun = self.cells(features)
         for other in others:
@@ -287,15 +288,15 @@ class _Rows:
             cell = begun * self.bins[other]
             cell += self.codes[other]
             sums: Floats = np.bincount(cell, self.gain, math.prod(shape)).astype(np.float64, copy=False).reshape(shape)
-            # An empty leaf earns what the tree without it does, and that one is preferred.
+            # A tree with an empty leaf earns as much as the tree without it, and the simpler one is preferred.
             counts = None if self.min_leaf == 1 else np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
             yield joined, sums, counts
 
 
 def _best_split(rows: _Rows, depth: int) -> tuple[int, int, int] | None:
-    """Root of the best tree: feature, last bin on its low side, and depth below. None if no tree beats a leaf."""
+    """Root of the best tree: feature, last bin of the low side, and depth below. None if no tree beats a leaf."""
     sides = _side_rewards(rows, depth)
-    # By depth of the sides, the rewards of every feature's every cut, in the order in which ties are broken.
+    # Rewards of all cuts of all features by depth of the sides, in the order in which ties are broken.
     trees = [np.concatenate([np.empty(0), *(of.sum(axis=0) for of in features)]) for features in sides]
     best = [max(float(rows.gain.sum()), 0.0), *(float(of.max(initial=-np.inf)) for of in trees)]
     needed = next(levels for levels, reward in enumerate(best) if reward >= max(best) - rows.tolerance)
@@ -303,7 +304,7 @@ def _best_split(rows: _Rows, depth: int) -> tuple[int, int, int] | None:
         return None
     equal = np.flatnonzero(trees[needed - 1] >= best[needed] - rows.tolerance)
     used = [np.concatenate(features, axis=1)[:, equal] for features in sides[:needed]]
-    # A side is as deep as it has too little reward at the depths before.
+    # A side gets the least depth at which it reaches its reward.
     deep = sum((shallower < used[-1] - rows.tolerance).sum(axis=0) for shallower in used)
     place = int(equal[np.argmin(deep)])
     starts = np.cumsum([0, *(count - 1 for count in rows.bins)])
@@ -312,9 +313,9 @@ def _best_split(rows: _Rows, depth: int) -> tuple[int, int, int] | None:
 
 
 def _side_rewards(rows: _Rows, depth: int) -> list[list[Floats]]:
-    """What the low and the high side of each first split earn, by the depth that the sides may have, 0 to depth − 1.
+    """What the low and the high side of each first split earn, by the largest depth of the sides, 0 to depth − 1.
 
-    An array (2, cuts) a feature; −∞ where the split is not allowed.
+    One array (2, cuts) a feature; −∞ where the split is not allowed.
     """
     everything = range(len(rows.bins))
     rewards = []
@@ -340,10 +341,10 @@ def _side_rewards(rows: _Rows, depth: int) -> list[list[Floats]]:
 
 
 def _stumps(rows: _Rows, splits: int) -> dict[tuple[int, ...], Floats]:
-    """What the best tree of at most one split earns in each cell that ``splits`` splits leave.
+    """What the best tree of at most one split earns in each cell that ``splits`` splits make.
 
-    By the features of these splits, in ascending order: an array (2, cuts, 2, cuts, …), a side and a cut of each.
-    Every set of features is counted once, and each of its members serves as the feature of the last split.
+    Keys: the features of these splits, in ascending order. Values: arrays (2, cuts, 2, cuts, …), a side and a cut of
+    each. Every set of features is counted once, and each of its members serves as the feature of the last split.
     """
     best: dict[tuple[int, ...], Floats] = {}
     for begun in combinations_with_replacement(range(len(rows.bins)), splits):
@@ -361,9 +362,9 @@ def _stumps(rows: _Rows, splits: int) -> dict[tuple[int, ...], Floats]:
 
 
 def _stump(low: Floats, counts: NDArray[np.intp] | None, min_leaf: int) -> Floats:
-    """What the best of at most one split earns: low (…, bins) sums of gain, and of rows, up to each bin → (…).
+    """What the best tree of at most one split earns: low (…, bins) sums of gain, and of rows, up to each bin → (…).
 
-    To treat the low side earns ``low``, the high side the total less ``low``; the last bin is treating all or nobody.
+    Treating the low side earns ``low``, the high side the total less ``low``; at the last bin this is all or nobody.
     """
     total = low[..., -1]
     if counts is not None:
@@ -374,7 +375,7 @@ def _stump(low: Floats, counts: NDArray[np.intp] | None, min_leaf: int) -> Float
 
 
 def _cells(table: NDArray[Any]) -> NDArray[Any]:
-    """Sums in the cells that splits on all axes but the last leave, up to each bin of the last: (2, cuts, …, bins)."""
+    """Sums in the cells of splits on all axes but the last, up to each bin of the last: (2, cuts, …, bins)."""
     table = table.cumsum(axis=-1)
     for axis in range(table.ndim - 1):
         table = _sides(table, 2 * axis)
@@ -390,7 +391,7 @@ def _sides(table: NDArray[Any], axis: int) -> NDArray[Any]:
 
 
 def _bin(column: Floats, cuts: int) -> tuple[NDArray[np.uint8], list[tuple[float, float]]]:
-    """Bins of a feature and, for each cut, the neighbouring values that it parts; missing values are the first bin."""
+    """Bins of a feature and, for each cut, the two values next to it; missing values are the first bin."""
     missing = np.isnan(column)
     values, counts = np.unique(column[~missing], return_counts=True)
     starts = _starts(counts, cuts - int(missing.any()))
@@ -403,7 +404,7 @@ def _bin(column: Floats, cuts: int) -> tuple[NDArray[np.uint8], list[tuple[float
 
 
 def _starts(counts: NDArray[np.intp], cuts: int) -> NDArray[np.intp]:
-    """Where bins of about as many rows start, by the numbers of rows of the distinct values: cuts not spent on ties."""
+    """First distinct values of bins with about equal numbers of rows.  counts: rows of each distinct value."""
     upto, starts, start = np.cumsum(counts), list[int](), 0
     for left in range(cuts, 0, -1):
         if len(counts) - 1 - start <= left:
@@ -411,14 +412,14 @@ def _starts(counts: NDArray[np.intp], cuts: int) -> NDArray[np.intp]:
             break
         before = upto[start - 1] if start else 0
         enough = int(np.searchsorted(upto, before + (upto[-1] - before) / (left + 1))) + 1
-        # Enough values have to be left for the cuts that are.
+        # Enough values have to remain for the remaining cuts.
         start = min(max(enough, start + 1), len(counts) - left)
         starts.append(start)
     return np.array(starts, dtype=np.intp)
 
 
 def _between(low: float, high: float) -> float:
-    """The shortest decimal above ``low`` and up to ``high``; of these the nearest to their middle. −∞ stays."""
+    """The shortest decimal above ``low`` and up to ``high``, the nearest to their middle if several. −∞ stays."""
     if low == -math.inf:
         return low
     lower, upper = Decimal(repr(low)), Decimal(repr(high))
@@ -431,7 +432,7 @@ def _between(low: float, high: float) -> float:
 
 
 def _whole(gain: Floats) -> Floats:
-    """The gains in a unit, a power of two, in which they are whole and sums of any of them exact: below 2⁵³."""
+    """The gains as whole numbers of a unit, a power of two; sums of any of them are below 2⁵³, so exact."""
     return np.rint(np.ldexp(gain, 52 - math.frexp(math.fsum(np.abs(gain)))[1]))
 
 
@@ -470,7 +471,7 @@ def _numbers(values: ArrayLike, key: str) -> Floats:
 
 
 def _require_affordable(bins: Sequence[int], cuts: int) -> None:
-    # Of about (Σ bins)³/6 cells in tables, each is looked at from four sides for each of its three features.
+    # The tables have about (Σ bins)³/6 cells; each is evaluated for four sides of each of its three features.
     cells = 2 * sum(bins) ** 3
     if cells > MOST_CELLS:
         raise InputError(
@@ -482,19 +483,19 @@ def _require_affordable(bins: Sequence[int], cuts: int) -> None:
 def _decide(node: Split | Leaf, features: Floats) -> NDArray[np.bool_]:
     if isinstance(node, Leaf):
         return np.full(len(features), node.treat)
-    # No number is at least NaN: what is missing goes low.
+    # NaN is not at least any number, so missing values go low.
     high = features[:, node.feature] >= node.cut
     return np.where(high, _decide(node.high, features), _decide(node.low, features))
 
 
 # A split and whether its high side was taken.
 Step = tuple[Split, bool]
-# Of a feature: at least, below, and whether a sentence has to say where the missing go.
+# Limits of a feature: at least, below, and whether a sentence has to say where missing values go.
 Limits = tuple[float | None, float | None, bool]
 
 
 def _treated(node: Split | Leaf) -> list[list[Step]]:
-    """Ways to the treated leaves, with no more steps than it takes to tell them from the others."""
+    """Paths to the treated leaves, with no more steps than separate them from the other leaves."""
     if isinstance(node, Leaf):
         return [[]] if node.treat else []
     low, high = _treated(node.low), _treated(node.high)
@@ -502,7 +503,7 @@ def _treated(node: Split | Leaf) -> list[list[Step]]:
         return low
     for side, all_treated, other in ((False, low, high), (True, high, low)):
         if all_treated == [[]]:
-            # "A or (not A and B)" is "A or B". Where B is about the same feature, "not A" costs no words and helps.
+            # "A or (not A and B)" is "A or B". If B concerns the same feature, "not A" costs no words and helps.
             about = [any(step.feature == node.feature for step, _ in path) for path in other]
             rest = [[(node, not side), *path] if same else path for path, same in zip(other, about, strict=True)]
             return [[(node, side)], *rest]
@@ -510,14 +511,14 @@ def _treated(node: Split | Leaf) -> list[list[Step]]:
 
 
 def _leaves(node: Split | Leaf, path: list[Step]) -> list[list[Step]]:
-    """The ways to all leaves."""
+    """The paths to all leaves."""
     if isinstance(node, Leaf):
         return [path]
     return [*_leaves(node.low, [*path, (node, False)]), *_leaves(node.high, [*path, (node, True)])]
 
 
 def _merged(path: list[Step]) -> dict[int, Limits]:
-    """Limits of each feature on the way, in the order in which features appear."""
+    """Limits of each feature on the path, in the order in which features appear."""
     limits: dict[int, Limits] = {}
     for split, side in path:
         least, below, _ = limits.get(split.feature, (None, None, False))
@@ -530,7 +531,7 @@ def _merged(path: list[Step]) -> dict[int, Limits]:
 
 
 def _condition(name: str, least: float | None, below: float | None, unknown: bool) -> tuple[str, bool]:
-    """In words, and whether these are two conditions."""
+    """The limits in words, and whether these are two conditions."""
     if below is None:
         return (f"{name} known" if least is None or least == -math.inf else f"{name} ≥ {_cut(least)}"), False
     if below == -math.inf:
@@ -545,7 +546,7 @@ def _cut(value: float) -> str:
 
 
 def _joined(word: str, parts: list[tuple[str, bool]]) -> tuple[str, bool]:
-    """Parts joined by a word, those that are themselves joined in brackets; and whether there was something to join."""
+    """Parts joined by a word, with brackets around joined parts; and whether there was more than one part."""
     if len(parts) == 1:
         return parts[0]
     return word.join(f"({text})" if joined else text for text, joined in parts), True

@@ -1,7 +1,7 @@
-"""A classifier of whom to treat, in which a mistake weighs what it costs.
+"""A classifier that decides whom to treat; each mistake has the weight of its cost.
 
 Maximising Σ gain_i·π(x_i) over rules π is classification of the label 1{gain ≥ 0} with weights |gain|: Zadrozny
-(2003); Beygelzimer & Langford (2009). It may pool customers whose effects are noise one by one.
+(2003); Beygelzimer & Langford (2009). It can pool customers whose separate effects are noise.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from promotions.policies.audience import Audience
 from promotions.policies.family import GainFamily, GainTraining, Training
 from promotions.policies.rule import Bools, Effects, Reasons, Rule
 
-# Customers who judge how large a classifier should be.
+# The number of held-out customers that choose the size of a classifier.
 JUDGES = 15_000
 
 
@@ -39,7 +39,7 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Weighted(Rule):
-    """Treat whom a classifier that was weighted by gains says."""
+    """Treat the customers that a classifier picks, which was trained with gains as weights."""
 
     learner: str
     classifier: Classifier
@@ -68,7 +68,7 @@ class Weighted(Rule):
         return None if isinstance(self.classifier.model, bool) else self.classifier.model
 
     def to_json(self) -> dict[str, Any]:
-        """See ``Rule``. treat: the one decision for everybody, null if the trees decide."""
+        """See ``Rule``. treat: one decision for everybody, or null if the trees decide."""
         return {"learner": self.learner, "treat": self.classifier.model if self.booster is None else None}
 
     @classmethod
@@ -85,7 +85,7 @@ class WeightedRules(GainFamily):
     """A LightGBM classifier for each learner, its size chosen by the weighted score on held-out folds.
 
     ``leaves`` lists candidates; for each, the score Σ w·1{prediction = label} / Σ w is taken after every tree, so
-    that one fit a fold tries every number of trees up to ``base.trees``.
+    that one fit per fold tries every number of trees up to ``base.trees``.
     """
 
     base: Boosting
@@ -142,14 +142,14 @@ class WeightedRules(GainFamily):
     def learn_each(self, training: GainTraining) -> list[Classifier]:
         """A classifier for each of the k gains, binned once, fitted side by side.
 
-        Each is what it would be alone. If every gain of a column has one sign there is nothing to tell apart: everybody
-        gets that decision.
+        Each is the same as if it were fitted alone. If all gains of a column have one sign, everybody gets the same
+        decision.
         """
         gains, fold, progress = training.gains, training.fold, training.progress
         labels = gains >= 0
         same = labels.all(axis=0) | ~labels.any(axis=0) | ~gains.any(axis=0)
         held_out = _judges(fold)
-        # Those that need no judging count as done.
+        # Columns that need no choice of size count as done.
         for _ in range(len(np.unique(fold)) * gains.shape[1] - len(held_out) * int((~same).sum())):
             progress()
         told_apart = np.flatnonzero(~same).tolist()
@@ -158,7 +158,7 @@ class WeightedRules(GainFamily):
         everybody = np.ones(len(fold), dtype=bool)
 
         def learn(column: int, rows: NDArray[np.bool_]) -> Any:
-            # Weights are scaled to a mean of 1 over all customers, which the penalty l2 supposes.
+            # Weights are scaled to a mean of 1 over all customers, which the penalty l2 assumes.
             weight = np.abs(gains[:, column])
             weight = weight / weight.mean()
             return binned.rows(rows).dataset(labels[rows, column], weight[rows])
@@ -180,14 +180,14 @@ class WeightedRules(GainFamily):
             run_side_by_side(tries, workers, progress),
             (len(told_apart), len(held_out), len(self.leaves), self.base.trees),
         )
-        # Added fold by fold: a sum in another order could break a tie in another way.
+        # Added fold by fold: another order of adding up could break a tie in another way.
         sizes = [self._best_size(right) for right in tried.sum(axis=1)]
         fits = [partial(fit, column, *size) for column, size in zip(told_apart, sizes, strict=True)]
         fitted = dict(zip(told_apart, run_side_by_side(fits, workers), strict=True))
         return [Classifier(fitted.get(column, bool(labels[0, column]))) for column in range(gains.shape[1])]
 
     def _right_after_each_tree(self, parameters: Mapping[str, Any], learning: Any, judging: Any) -> NDArray[np.float64]:
-        """Weight of the rightly labelled among those held out, after each tree."""
+        """Weight of the correctly labelled held-out customers, after each tree."""
         lgb = lightgbm()
         history: dict[str, dict[str, list[float]]] = {}
         lgb.train(
@@ -203,7 +203,7 @@ class WeightedRules(GainFamily):
         return np.pad(right, (0, self.base.trees - len(right)), mode="edge")
 
     def _best_size(self, right: NDArray[np.float64]) -> tuple[int, int]:
-        """Trees and leaves with the highest score; of equal scores the smaller model. right: (candidates, trees)."""
+        """Trees and leaves with the highest score; on a tie the smaller model. right: (candidates, trees)."""
         scores = {
             (trees, leaves): score
             for leaves, after_each in zip(self.leaves, right, strict=True)
@@ -224,8 +224,8 @@ def _judges(fold: NDArray[np.int8]) -> list[NDArray[np.bool_]]:
 
 
 def _weight_of_right(predicted: NDArray[np.float64], data: Any) -> tuple[str, float, bool]:
-    """Weight of the rightly labelled customers; more is better."""
+    """Weight of the correctly labelled customers; more is better."""
     right = (predicted >= 0.5) == (data.get_label() > 0.5)
     weight = data.get_weight()
-    # LightGBM forgets weights that are all 1.
+    # LightGBM drops weights that are all 1.
     return "right", float(right.sum() if weight is None else weight[right].sum()), True

@@ -1,4 +1,4 @@
-"""The report: a finished run goes in, one self-contained page for people comes out. No files, no network."""
+"""The report: from a finished run to one self-contained page for people. No other files, no network."""
 
 from promotions.report.page import render
 from promotions.report.run import Run

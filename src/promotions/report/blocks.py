@@ -1,4 +1,4 @@
-"""What a page is made of: sections of sentences, tables and figures, as plain data that no markup can hide in."""
+"""The parts of a page: sections of sentences, tables and figures, as plain data in which no markup can hide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ class Term:
 
 @dataclass(frozen=True)
 class Code:
-    """A command, a file or a parameter, in the letters of a terminal."""
+    """A command, a file or a parameter, in a monospaced font."""
 
     words: str
 
 
 @dataclass(frozen=True)
 class Strong:
-    """Words that carry the sentence."""
+    """Emphasised words."""
 
     words: str
 
@@ -39,7 +39,7 @@ Text = str | tuple[str | Term | Code | Strong | Link, ...]
 
 
 def as_parts(text: Text) -> tuple[str | Term | Code | Strong | Link, ...]:
-    """A text as its pieces."""
+    """The pieces of a text."""
     return (text,) if isinstance(text, str) else text
 
 
@@ -70,7 +70,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A finding that stands out: its label says in words what its tone says in colour."""
+    """A highlighted finding: its label says in words what its tone says in colour."""
 
     kind: ClassVar[str] = "verdict"
     tone: Tone
@@ -88,7 +88,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Missing:
-    """What was not run, and the command that runs it."""
+    """A part that was not run, and the command that runs it."""
 
     kind: ClassVar[str] = "missing"
     what: str
@@ -97,7 +97,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture. alt: what it shows and finds, for those who do not see it."""
+    """A picture. alt: what it shows, for readers who do not see it."""
 
     kind: ClassVar[str] = "figure"
     picture: bytes
@@ -107,7 +107,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; numbers stand to the right."""
+    """A column of a table; numbers are aligned to the right."""
 
     title: Text
     numeric: bool = True
@@ -115,7 +115,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A row; its first cell is its header. marked: the row that the table is about."""
+    """A row; the first cell is its header. marked: the row that the table is about."""
 
     cells: Sequence[Text]
     marked: bool = False
@@ -155,7 +155,7 @@ Block = Paragraph | Heading | Verdict | Bullets | Missing | Figure | Table | Def
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. key: its id, and the target of links. short: its name in the contents."""
+    """A part of the page. key: the id, and target of links. short: the name in the contents."""
 
     key: str
     title: str

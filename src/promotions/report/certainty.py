@@ -1,4 +1,4 @@
-"""How sure: what the intervals hold fixed, and what happens if everything is done again."""
+"""How sure the answer is: what the intervals hold fixed, and what happens if everything is done again."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from promotions.report.run import EVERYBODY, Run
 from promotions.report.words import Estimate, counted, listed, policy_name
 
 PER = 1000
-# Policies of a ratio in the table: those that win most often.
+# The number of policies in the table for each ratio, those that win most often.
 MOST = 3
 
 
@@ -26,18 +26,18 @@ def section(run: Run) -> Section:
 
 
 def conditional(run: Run) -> Text:
-    """What the intervals of this page answer, and what they do not."""
+    """What the intervals of this page cover, and what they do not."""
     customers = f"{run.headline['n_final']:,}"
     text: Text = (
         "The ",
         term("interval", "95 % intervals"),
-        f" say how far the {customers} customers that judge may mislead by chance. They take each rule as it is: that "
-        "other customers to learn from would have made another rule, they leave out.",
+        f" say how far the {customers} customers that judge may mislead by chance. They take each rule as given: they "
+        "leave out that other customers to learn from would have made another rule.",
     )
     if run.estimated:
         text = (
             *text,
-            " Hidden reasons for contacts they leave out too, and more customers make those no smaller. That the ",
+            " They also leave out hidden reasons for contacts, whose effect more customers do not reduce. That the ",
             term("propensity", "propensities"),
             " were estimated does no harm to them: ",
             term("doubly_robust", "doubly robust"),
@@ -53,7 +53,7 @@ def conditional(run: Run) -> Text:
 
 
 def at_once(run: Run) -> Text:
-    """The champion's interval alone and among all rules."""
+    """The champion's interval by itself, and jointly with all rules."""
     row = run.policies[run.champion]
     alone = Estimate.of(row, "dr")
     together = Estimate(alone.value, float(row["dr_simultaneous_ci_low"]), float(row["dr_simultaneous_ci_high"]))
@@ -64,7 +64,7 @@ def at_once(run: Run) -> Text:
 
 
 def repeated(run: Run) -> list[Block]:
-    """The stage `stability`, if it was run."""
+    """The result of the stage `stability`, if it was run."""
     if "stability" not in run.metrics:
         return [
             Missing("How stable the choice is was not computed for these data and parameters", "dvc repro stability")
@@ -103,7 +103,7 @@ def trials(document: Mapping[str, Any]) -> Text:
 
 
 def winners(document: Mapping[str, Any]) -> str:
-    """Which policy wins most often at which cost ratio, and how often it does."""
+    """Which policy wins most often at which cost ratio, and how often."""
     ratios_by_rule: dict[str, list[str]] = {}
     shares, tied = [], 0
     for ratio, entry in ratios(document).items():

@@ -1,4 +1,4 @@
-"""Who is worth a contact: rules in a sentence, the most and the least affected, and whether predictions are right."""
+"""Which customers to contact: rules in a sentence, the most and the least affected, and calibration of predictions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -70,7 +70,7 @@ def rules(run: Run) -> list[Block]:
             money = f" It earns {over.short(sign=True)} per 1,000 customers over contacting nobody."
         items.append((Strong(f"{policy_name(name)}: "), f"{sentence}.{money}"))
     if not items:
-        return [Paragraph("None of the rules can be told in a sentence.")]
+        return [Paragraph("None of the rules fits into a sentence.")]
     blocks: list[Block] = [Bullets(items)]
     meant: list[Text] = [
         (Code(name), f": {meaning}.")
@@ -88,7 +88,7 @@ def affected_words(run: Run) -> Text:
         "The fifth of the customers with the largest ",
         term("effect", "effects"),
         f" as {policy_name(run.shown)} predicts them, beside the fifth with the smallest: means of the features that "
-        "differ most. That these customers respond is what was found; why they do is not.",
+        "differ most. The data show that these customers respond, not why they do.",
     )
 
 
@@ -119,7 +119,7 @@ def affected_table(run: Run) -> Table:
 
 
 def meaning_of(feature: str, meanings: Mapping[str, str]) -> str:
-    """Of a column made from a feature, such as ``age is unknown``, what the feature means."""
+    """The meaning of the feature behind a column such as ``age is unknown``."""
     return meanings.get(feature) or meanings.get(feature.rpartition(" is ")[0], "")
 
 
@@ -140,7 +140,7 @@ def metrics_of(run: Run, learner: str) -> Mapping[str, Any]:
 
 
 def ranking(run: Run) -> Text:
-    """Does the order of the predictions find those who respond?"""
+    """Does the order of the predictions find the customers who respond?"""
     entry = metrics_of(run, run.shown)
     if "autoc" not in entry:
         return "How well customers are ranked was not measured."
@@ -188,7 +188,7 @@ def slope(run: Run) -> str:
 
 
 def calibrated(run: Run) -> Text:
-    """The same with a link to the glossary."""
+    """``slope`` with a link to the glossary."""
     return (term("calibration", "Calibration"), f": {slope(run)}")
 
 
@@ -224,7 +224,7 @@ def learners(run: Run) -> Table:
 
 
 def explained(run: Run) -> list[Block]:
-    """SHAP, if there is any."""
+    """SHAP values, if there are any."""
     if "explain" not in run.metrics:
         return [Missing("What the predictions depend on was not computed", "dvc repro evaluate")]
     document = run.metrics["explain"]
@@ -276,7 +276,7 @@ def explain_table(frame: pd.DataFrame) -> Table:
     rows = []
     for row in frame.to_dict("records"):
         meaning = named(row.get("meaning"))
-        # Features that move together are told apart by nobody: the first stands for all of them.
+        # Nobody can separate features that move together: the first stands for all of them.
         together = named(row.get("together_with"))
         rows.append(
             Row(
@@ -298,7 +298,7 @@ def explain_table(frame: pd.DataFrame) -> Table:
 
 
 def named(value: Any) -> str:
-    """A text cell of a table; nothing if it is empty."""
+    """A text cell of a table; an empty string if it is missing."""
     return value if isinstance(value, str) else ""
 
 

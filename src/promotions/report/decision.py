@@ -1,4 +1,4 @@
-"""The decision in one sentence, its money, and what it rests on."""
+"""The decision in one sentence, its money, and its basis."""
 
 import math
 from dataclasses import replace
@@ -48,13 +48,13 @@ def section(run: Run) -> Section:
 
 
 def lead(run: Run) -> Estimate:
-    """The champion's profit over its rival, per customer: the better of all and none, or for a constant the other."""
+    """The champion's lead over its rival, per customer: the better of all and none, or for a constant the other."""
     rival = {EVERYBODY: "treat_none", NOBODY: "treat_all"}.get(run.champion, "best_constant")
     return Estimate.of(run.headline, f"lift_over_{rival}")
 
 
 def verdict(run: Run) -> Verdict:
-    """Whom to contact, what that earns against the better of all and none, and whether it is proven.
+    """Whom to contact, what that earns over the better of all and none, and whether this is proven.
 
     With estimated propensities nothing is proven: a finding holds only if nothing hidden decided on contacts.
     """
@@ -66,7 +66,7 @@ def verdict(run: Run) -> Verdict:
 
 
 def of_constant(run: Run, over: Estimate) -> Verdict:
-    """The champion treats everybody, or nobody."""
+    """The verdict if the champion treats everybody, or nobody."""
     whom, others, what = {
         EVERYBODY: ("everybody", "nobody", "not proven to pay"),
         NOBODY: ("nobody", "everybody", "no contact is proven to pay"),
@@ -74,13 +74,13 @@ def of_constant(run: Run, over: Estimate) -> Verdict:
     return Verdict(
         "proven" if over.above else "unclear",
         f"Contact {whom}" if over.above else f"Contact {whom}: {what}",
-        f"Contact {whom}: on the customers by whom the rule was chosen, no other earned more by a standard error. That "
+        f"Contact {whom}: on the customers that chose the rule, no other rule earned more by a standard error. That "
         f"earns {over.more_or_less} per customer than contacting {others} (95{SPACE}% interval {over.bounds()}).",
     )
 
 
 def of_rule(run: Run, over: Estimate) -> Verdict:
-    """The champion chooses among customers."""
+    """The verdict if the champion chooses among customers."""
     who = f"the {percent(run.headline['share_treated'])} of the customers that the chosen rule picks"
     rivals = "the better of contacting everybody and contacting nobody"
     if over.above:
@@ -113,7 +113,7 @@ def better_constant(run: Run) -> str:
 
 
 def money(run: Run) -> Table:
-    """What the champion earns beyond each rival: per customer, per thousand, and for a list like the experiment's."""
+    """What the champion earns over each rival: per customer, per thousand, and for a list as long as the experiment."""
     customers = int(run.metrics["experiment"]["n"])
     rivals = [("contacting nobody", "treat_none"), ("contacting everybody", "treat_all")]
     if run.champion in (EVERYBODY, NOBODY):
@@ -143,11 +143,11 @@ def money(run: Run) -> Table:
 
 
 def break_even(run: Run) -> Text:
-    """What a contact costs, what a response earns, and so the effect that pays."""
+    """What a contact costs, what a response earns, and the effect that pays."""
     start, costs = (Strong("Break-even. "),), run.params["costs"]
-    if run.own_money:
-        verb = "differ" if len(run.own_money) > 1 else "differs"
-        return (*start, f"{listed(run.own_money).capitalize()} {verb} between customers, as the data say.")
+    if run.varying_money:
+        verb = "differ" if len(run.varying_money) > 1 else "differs"
+        return (*start, f"{listed(run.varying_money).capitalize()} {verb} between customers, as the data say.")
     cost, revenue = plain(float(costs["cost_per_treatment"])), plain(float(costs["revenue_per_response"]))
     if costs["charged"] == "on_response":
         return (*start, f"A contacted customer who responds costs {cost}, and a response earns {revenue}.")
@@ -179,7 +179,7 @@ def whom(run: Run) -> Text:
 
 
 def what_to_do(run: Run) -> Text:
-    """The next step, which the verdict alone leaves open."""
+    """The next step, which the verdict leaves open."""
     over = lead(run)
     start = (Strong("What next. "),)
     scored = (Code("python src/score.py NEW.csv --out targets.csv"), " makes the list of whom to contact next time. ")
@@ -206,7 +206,7 @@ def what_to_do(run: Run) -> Text:
 
 
 def against_truth(run: Run) -> Text:
-    """With a simulation: what the decision earns in truth."""
+    """For a simulation: what the decision earns in truth."""
     if "true_profit_per_customer" not in run.headline:
         return ""
     true, most, forgone = (
@@ -214,7 +214,7 @@ def against_truth(run: Run) -> Text:
         for name in ("true_profit_per_customer", "oracle_profit_per_customer", "regret_per_customer")
     )
     low, high = run.headline["profit_ci_low"], run.headline["profit_ci_high"]
-    # The truth has no error; what is forgone is told to two digits, and the others as finely.
+    # The truth has no error: the forgone profit gets two digits, and the others get as many decimals.
     digits = max(decimals([forgone]) - 1, 0)
     inside = "inside" if low <= true <= high else "outside"
     return (

@@ -1,4 +1,4 @@
-"""The story of the discounts: what they seem to do, what they do, for whom, and what a rule for them earns."""
+"""The story of the discounts: what they seem to do, what they do, for whom, and what a discount rule earns."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from promotions.report.words import Estimate, counted, dose_name, listed, p_valu
 
 Document = Mapping[str, Any]
 LEVEL = 0.05
-# Rules in the table; of the rest the champion alone.
+# The number of rules in the table; the champion is added if it is not among them.
 SHOWN = 12
 
 
@@ -55,7 +55,7 @@ def section(run: Run) -> Section:
 
 
 def not_run(run: Run) -> str:
-    """Why there is nothing about discounts."""
+    """Why the page has nothing about discounts."""
     if run.param("discount.source") == "simulated" and not run.simulated:
         return (
             "Discounts are another question. The simulated example says nothing about these customers, so it is left "
@@ -65,7 +65,7 @@ def not_run(run: Run) -> str:
 
 
 def decision(run: Run) -> Verdict | None:
-    """What the rule for discounts earns, over the best single discount for everybody."""
+    """What the discount rule earns over the best single discount for everybody."""
     if "discount" not in run.metrics:
         return None
     headline: Document = run.metrics["discount"]["discount"]
@@ -108,7 +108,7 @@ def in_prose(tables: Iterable[TableMargin]) -> str:
 
 
 def margin(run: Run) -> Text | None:
-    """At which margin the profits of the answers and of the groups are."""
+    """The margin behind the profits of the answers and of the groups."""
     tables = margins_of({name: run.metrics.get(f"discount/{name}", {}) for name in ("effect", "rdd", "did", "groups")})
     if not tables:
         return None
@@ -121,7 +121,7 @@ def margin(run: Run) -> Text | None:
 
 
 def at(document: Document, *keys: str) -> Any:
-    """What stands at these keys, or None."""
+    """The value at these keys, or None."""
     value: Any = document
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -135,7 +135,7 @@ def estimate(run: Run, name: str, *keys: str) -> Estimate | None:
 
 
 def answers(run: Run) -> Table:
-    """What one more unit of discount does to profit, by how one asks."""
+    """What one more unit of discount does to profit, by method."""
     questions: tuple[tuple[Text, Estimate | None], ...] = (
         ("The log, naively", estimate(run, "effect", "profit", "naive")),
         ("The log, all columns controlled for", estimate(run, "effect", "profit", "adjusted_all")),
@@ -198,7 +198,7 @@ def confounded(run: Run) -> Text | None:
 
 
 def like_with_like(run: Run) -> Text | None:
-    """Frisch, Waugh and Lovell; double ML; how strong a hidden cause would have to be."""
+    """Frisch, Waugh and Lovell; double ML; the strength that a hidden cause would need."""
     naive = estimate(run, "effect", "profit", "naive")
     everything = estimate(run, "effect", "profit", "adjusted_all")
     if naive is None or everything is None:
@@ -260,8 +260,9 @@ def months(run: Run) -> Text | None:
         return None
     text = (
         f"In the first month of its discount, profit of {who['column']} {who['level']} changes by "
-        f"{first.short(sign=True)} per customer against the others; of {counted(int(study['months_after']), 'month')} "
-        f"since, {int(study['months_after_joint_interval_excludes_0']) or 'none'} can be told from 0, taken together."
+        f"{first.short(sign=True)} per customer against the others; the joint interval excludes 0 in "
+        f"{int(study['months_after_joint_interval_excludes_0']) or 'none'} of "
+        f"{counted(int(study['months_after']), 'month')} since."
     )
     trend = study.get("pre_trend_p_value")
     before = ""
@@ -289,7 +290,7 @@ def by_group(run: Run) -> Text | None:
 
 
 def curves(run: Run) -> Text | None:
-    """What the champion gives."""
+    """The discounts that the champion gives."""
     if "discount" not in run.metrics:
         return None
     headline = run.metrics["discount"]["discount"]
@@ -315,7 +316,7 @@ def judged(run: Run) -> Text | None:
 
 @dataclass(frozen=True)
 class Chapter:
-    """A step of the story: its question, its finding in a sentence, its picture, and the stage that finds it."""
+    """A step of the story: its question, its finding in a sentence, its picture, and its stage."""
 
     title: str
     finding: Callable[[Run], Text | None]
@@ -324,7 +325,7 @@ class Chapter:
     stage: str
 
     def blocks(self, run: Run) -> list[Block]:
-        """Heading, sentence and figure; or what was not run."""
+        """Heading, sentence and figure; or a note that it was not run."""
         finding = self.finding(run)
         if finding is None:
             return [

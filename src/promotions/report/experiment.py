@@ -111,7 +111,7 @@ def checks(
     caption: str = "Checks of the experiment",
     note: Text = NOTE,
 ) -> Table:
-    """What was checked, what was found, what was expected. titles: words and term of each check."""
+    """The checks: what each found and expected. titles: words and term of each check."""
     rows = []
     for row in run.tables["soundness"].itertuples(index=False):
         words, key = titles.get(str(row.check), (str(row.check), ""))

@@ -1,4 +1,4 @@
-"""What the words mean, for those who are no statisticians."""
+"""What the words mean, for readers who are not statisticians."""
 
 from promotions.policies import POLICIES
 from promotions.report.blocks import Definition, Term

@@ -1,4 +1,4 @@
-"""A table that is no experiment: what can be compared, what comparing gives, and what no data can tell."""
+"""A table that is not an experiment: what can be compared, with what result, and what no data can tell."""
 
 from promotions.base.formatting import SPACE, number, percent, plain
 from promotions.report.blocks import Block, Column, Figure, Paragraph, Row, Section, Table, Text, Verdict
@@ -38,7 +38,7 @@ def section(run: Run) -> Section:
 
 
 def verdict() -> Verdict:
-    """What an estimated propensity costs, whatever the checks say."""
+    """The limits of an estimated propensity, whatever the checks say."""
     return Verdict(
         "unclear",
         "Not an experiment",
@@ -53,7 +53,7 @@ def verdict() -> Verdict:
 
 
 def effect(run: Run) -> Text:
-    """The average effect in words, beside the difference that is none."""
+    """The average effect in words, beside the raw difference, which is not the effect."""
     facts = run.metrics["experiment"]
     ate, naive = Estimate.of(facts, "ate"), float(facts["naive_difference"])
     start = (
@@ -71,14 +71,14 @@ def effect(run: Run) -> Text:
 
 
 def methods(run: Run) -> Table:
-    """The difference between the groups, by what it takes care of."""
+    """The difference between the groups by three methods."""
     rows = []
     facts = run.metrics["experiment"]
     digits = Estimate.of(facts, "ate").digits
     for name, words, care in METHODS:
         estimate = Estimate.of(facts, name)
         low, high = (number(bound, digits) for bound in (estimate.low, estimate.high))
-        # The weighted interval takes estimates for the truth.
+        # The weighted interval takes estimated propensities for the truth.
         bounds = "–" if name == "weighted_difference" else f"{low} to {high}"
         method: Text = (term("doubly_robust", words),) if name == "ate" else words
         rows.append(Row((method, number(estimate.value, digits, sign=True), bounds, care), marked=name == "ate"))
@@ -96,7 +96,7 @@ def methods(run: Run) -> Table:
 
 
 def left_out(run: Run) -> Text:
-    """The trimming rule, and whom it concerned."""
+    """The trimming rule, and the customers that it left out."""
     facts = run.metrics["experiment"]
     low, count = float(facts["overlap"]), int(facts["left_out"])
     rule = (

@@ -1,4 +1,4 @@
-"""From sections to one HTML page that needs nothing else: pictures inside, no request to anywhere."""
+"""From sections to one HTML page that needs nothing else: it contains its pictures and makes no requests."""
 
 import base64
 import hashlib
@@ -61,7 +61,7 @@ def sections(run: Run) -> list[Section]:
 
 
 def say_with_links() -> Callable[[Text], Markup]:
-    """A filter that escapes a text and links a term of the glossary where it first stands on the page."""
+    """A filter that escapes a text and links the first occurrence of each glossary term on the page."""
     seen: set[str] = set()
 
     def part(piece: str | Term | Code | Strong | Link) -> Markup:
@@ -87,17 +87,17 @@ def say_with_links() -> Callable[[Text], Markup]:
 
 
 def kept_together(words: str) -> str:
-    """A number and its sign of per cent stay in one line."""
+    """The words with each number and its per cent sign kept in one line."""
     return re.sub(r"(?<=\d) %", f"{SPACE}%", words)
 
 
 def data_uri(picture: bytes) -> str:
-    """A PNG as the address of itself."""
+    """A PNG as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}"
 
 
 def png_size(picture: bytes) -> tuple[int, int]:
-    """Width and height of a PNG in pixels, from its header; ValueError if it is none."""
+    """Width and height of a PNG in pixels, from its header; ValueError if it is not a PNG."""
     if picture[:8] != SIGNATURE or picture[12:16] != b"IHDR":
         raise ValueError("expected a PNG picture")
     width, height = struct.unpack(">II", picture[16:24])
@@ -105,14 +105,14 @@ def png_size(picture: bytes) -> tuple[int, int]:
 
 
 def asset(name: str) -> str:
-    """A file of the package that is written into the page as it is."""
+    """A file of the package that goes into the page unchanged."""
     return resources.files(PACKAGE).joinpath(FOLDER, name).read_text(encoding="utf-8")
 
 
 def security_policy(style: str, script: str) -> str:
-    """What a browser may load for the page: pictures inside it, its own style and its own script, and nothing else.
+    """What a browser may load for the page: pictures inside it, this style and this script, and nothing else.
 
-    Should a name in the data ever slip through as markup, no script of its would run.
+    If a name in the data ever got through as markup, its scripts would not run.
     """
     hashes = {
         name: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""What each rule earns, how that depends on the cost, and on how many customers a budget reaches."""
+"""What each rule earns, and how that depends on the cost and on the size of a budget."""
 
 import math
 
@@ -35,7 +35,7 @@ def section(run: Run) -> Section:
 
 
 def how_to_read(run: Run) -> Text:
-    """What the table compares, and on whom."""
+    """What the table compares, and on which customers."""
     return (
         "Each ",
         term("rule", "rule"),
@@ -49,7 +49,7 @@ def how_to_read(run: Run) -> Text:
 
 
 def table(run: Run) -> Table:
-    """Every policy, the one that earned most first."""
+    """All policies, the one that earned most first."""
     rows = []
     for name, row in run.policies.items():
         over_nobody = Estimate.of(row, "dr_vs_treat_none").times(PER)
@@ -96,14 +96,14 @@ def table(run: Run) -> Table:
 
 
 def rule_names(run: Run) -> list[str | Term]:
-    """The rules of the table, each explained in the glossary, parted by commas."""
+    """The rules of the table, each linked to the glossary, separated by commas."""
     kinds = {name.partition(".")[0] for name in run.policies}
     names = [term(name, readable_name(name).lower()) for name in POLICIES if name in kinds]
     return [part for name in names for part in (", ", name)][1:]
 
 
 def how_many_pay(run: Run) -> Text:
-    """How many rules beat the constants once their number is allowed for."""
+    """How many rules beat the constants, with a correction for their number."""
     choosing = [row for name, row in run.policies.items() if name not in (EVERYBODY, NOBODY)]
     counts = [
         sum(row.get(f"dr_vs_{rival}_p_value_adjusted", 1.0) < LEVEL for row in choosing)
@@ -132,7 +132,7 @@ def best_lines(run: Run) -> str:
 
 
 def cost_section(run: Run) -> Section:
-    """Profit against C/R, and by the share that is contacted."""
+    """Profit against C/R, and by the share of customers contacted."""
     blocks: list[Block] = [
         Paragraph(today(run)),
         Figure(
@@ -154,7 +154,7 @@ def cost_section(run: Run) -> Section:
 
 
 def today(run: Run) -> Text:
-    """Where today's costs stand against the average effect."""
+    """Today's cost ratio compared with the average effect."""
     ate = Estimate.of(run.metrics["experiment"], "ate")
     if run.params["costs"]["charged"] == "on_response" or not math.isfinite(run.ratio):
         return (
@@ -178,20 +178,20 @@ def today(run: Run) -> Text:
 
 
 def curves(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Profit against C/R: of the champion's learner (or the ensemble), and of contacting everybody."""
+    """Profit against C/R: for the champion's learner (or the ensemble), and for contacting everybody."""
     table = run.tables["profit_by_cost_ratio"]
     shown, everybody = (table[table["learner"] == name].sort_values("ratio") for name in (run.shown, EVERYBODY))
     return shown, everybody
 
 
 def falling(run: Run) -> str:
-    """How dear a contact may become."""
+    """The highest cost at which contacts still pay."""
     shown, _ = curves(run)
     name = policy_name(run.shown)
     sure = shown[shown["band_low"] > 0]
     if sure.empty:
         return f"At no C/R does {name}’s rule surely beat contacting nobody (band of the whole curve)."
-    # The longest run from the cheapest contact on in which the band stays above 0.
+    # The longest run, from the cheapest contact on, in which the band stays above 0.
     certain = (shown["band_low"] > 0).cumprod().astype(bool)
     if not certain.any():
         return f"{name}’s rule surely beats contacting nobody at some C/R only (band of the whole curve)."
@@ -203,7 +203,7 @@ def falling(run: Run) -> str:
 
 
 def cost_table(run: Run) -> Table | None:
-    """Profit at a few C/R around today's, or None where there is no one ratio today."""
+    """Profit at a few C/R around today's, or None if today has no single ratio."""
     shown, everybody = curves(run)
     if shown.empty or not math.isfinite(run.ratio) or run.ratio <= 0:
         return None

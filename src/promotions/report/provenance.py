@@ -1,4 +1,4 @@
-"""What was assumed, what could be wrong, and where everything comes from."""
+"""What was assumed, what could be wrong, and the source of everything."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ SOURCES = {
     "hillstrom": "Hillstrom’s e-mail experiment of 2008 with 64,000 customers",
     "table": "a table of one row a customer",
 }
-# Parameters that decide what the numbers are; those of the learners' sizes are in params.yaml.
+# Parameters that decide what the numbers mean; the learners' sizes are in params.yaml.
 PARAMETERS = (
     *("seed", "data.source", "costs.cost_per_treatment", "costs.revenue_per_response", "costs.charged"),
     *("checks.alpha", "checks.on_srm", "checks.on_post_treatment"),
@@ -65,7 +65,7 @@ def section(run: Run) -> Section:
 
 
 def assumptions(run: Run) -> list[Text]:
-    """What no number on the page can prove."""
+    """Assumptions that no number on the page can prove."""
     if run.estimated:
         lot: Text = (
             Strong("Nothing hidden decided on contacts. "),
@@ -81,7 +81,7 @@ def assumptions(run: Run) -> list[Text]:
             term("propensity", "probability"),
             " that the data or params.yaml state. The checks above can refute this, not prove it.",
         )
-    per_customer = listed(run.own_money)
+    per_customer = listed(run.varying_money)
     charged = (
         "is due for each contact"
         if run.params["costs"]["charged"] == "on_treatment"
@@ -113,7 +113,7 @@ def assumptions(run: Run) -> list[Text]:
 
 
 def risks(run: Run) -> list[Text]:
-    """How one could still be misled."""
+    """How the page could still mislead."""
     items: list[Text] = []
     if run.simulated:
         items.append(
@@ -135,7 +135,7 @@ def risks(run: Run) -> list[Text]:
 
 
 def hidden(run: Run) -> list[Text]:
-    """How one could be misled without an experiment."""
+    """How the page could mislead without an experiment."""
     facts = run.metrics["experiment"]
     items: list[Text] = [
         (
@@ -186,7 +186,7 @@ def source_counts(run: Run) -> Table | None:
 
 
 def parameters(run: Run) -> Table:
-    """The parameters that mattered. Raises InputError if params.yaml lacks one."""
+    """The parameters behind the numbers. Raises InputError if params.yaml lacks one."""
     keys = list(PARAMETERS) + (list(OF_ESTIMATES) if run.estimated else [])
     if any(name.startswith("discount") for name in run.metrics):
         keys += OF_DISCOUNTS

@@ -1,4 +1,4 @@
-"""What a finished run left behind, as the report takes it."""
+"""The results of a finished run, as input of the report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ import pandas as pd
 
 from promotions.base.errors import InputError
 
-# Without these there is nothing to report. The rest is told if it is there.
+# Without these there is nothing to report. Other documents are reported if they exist.
 REQUIRED_METRICS = ("experiment", "headline", "policies", "learners", "rules")
 REQUIRED_TABLES = ("soundness", "profit_by_cost_ratio", "profit_by_share", "affected")
 REQUIRED_PICTURES = (
@@ -30,7 +30,7 @@ OPTIONAL_PICTURES = (
         )
     ),
 )
-# The picture that the stage of a document draws as well.
+# The picture that a document's stage also draws.
 PICTURE_OF = {
     "explain": "explain",
     "stability": "stability",
@@ -51,7 +51,7 @@ class Run:
 
     metrics: documents by name, ``headline`` or ``discount/rdd``.  tables: frames of the figures by name.  pictures: PNG
     files by name.  params: params.yaml.  roles: data/prepared/roles.json.  versions: software by name.  fingerprint: of
-    all of these inputs.  meanings: what a feature means, where a dictionary says so.
+    all these inputs.  meanings: of features, from a dictionary.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -87,19 +87,19 @@ class Run:
 
     @property
     def simulated_discounts(self) -> bool:
-        """Whether the discounts do."""
+        """Whether the discounts come from a simulation."""
         return any(document["simulated"] for name, document in self.metrics.items() if name.startswith("discount"))
 
     @property
     def real_discounts(self) -> bool:
-        """Whether there are discounts that do not."""
+        """Whether there are discounts that do not come from a simulation."""
         return any(not document["simulated"] for name, document in self.metrics.items() if name.startswith("discount"))
 
     def current(self) -> "Run":
-        """Without what is not of this run.
+        """The run without results of other runs.
 
-        That is: documents without the picture that their stage drew with them (git keeps metrics, so a fresh clone has
-        those of another machine's run); documents of another source; an explanation of another learner; and the
+        These are: documents without the picture that their stage draws with them (git keeps metrics, so a fresh clone
+        has those of another machine's run); documents of another source; an explanation of another learner; and the
         simulated example of discounts beside real customers.
         """
         return replace(
@@ -122,12 +122,12 @@ class Run:
 
     @property
     def estimated(self) -> bool:
-        """Whether the propensities are estimates, so that nobody was drawn by lot."""
+        """Whether the propensities are estimates, because nobody drew lots."""
         return self.roles.get("propensity") == "estimated"
 
     @property
     def hedge(self) -> str:
-        """What has to be added to a claim if they are."""
+        """The condition to add to a claim if propensities are estimates."""
         return ", if nothing hidden decided on contacts" if self.estimated else ""
 
     @property
@@ -137,44 +137,44 @@ class Run:
 
     @property
     def champion(self) -> str:
-        """The policy that was chosen."""
+        """The chosen policy."""
         return str(self.headline["champion"])
 
     @property
     def shown(self) -> str:
-        """The learner whose curves are drawn: the champion's; of a rule that asks no learner, the mixture of all."""
+        """The learner whose curves are drawn: the champion's; if its rule uses no learner, the mixture of all."""
         return str(self.headline["learner"])
 
     @property
     def learners(self) -> Mapping[str, Mapping[str, Any]]:
-        """What the learners' rankings are worth, by learner."""
+        """The quality of the learners' rankings, by learner."""
         return dict(self.metrics["learners"]["learners"])
 
     @property
     def rules(self) -> Mapping[str, str]:
-        """The rules that can be told in a sentence, by policy."""
+        """The rules that fit in a sentence, by policy."""
         return dict(self.metrics["rules"]["rules"])
 
     @property
     def policies(self) -> dict[str, Mapping[str, Any]]:
-        """The policies, the one that earned most first."""
+        """All policies, the one that earned most first."""
         rows = self.metrics["policies"]["policies"]
         return dict(sorted(rows.items(), key=lambda item: (-item[1]["dr"], item[0])))
 
     @property
-    def own_money(self) -> list[str]:
+    def varying_money(self) -> list[str]:
         """Which of cost and revenue differ between customers."""
         return [name for name in ("cost", "revenue") if name in self.roles["roles"]]
 
     @property
     def ratio(self) -> float:
-        """Today's C/R; NaN where costs or revenues differ between customers, or nothing is earned."""
+        """Today's C/R; NaN if costs or revenues differ between customers, or nothing is earned."""
         costs = self.params["costs"]
         revenue = float(costs["revenue_per_response"])
-        return float("nan") if self.own_money or revenue <= 0 else float(costs["cost_per_treatment"]) / revenue
+        return float("nan") if self.varying_money or revenue <= 0 else float(costs["cost_per_treatment"]) / revenue
 
     def param(self, key: str) -> Any:
-        """The value at a dotted key of params.yaml; None where there is none."""
+        """The value at a dotted key of params.yaml, or None."""
         value: Any = self.params
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None

@@ -1,4 +1,4 @@
-"""Words of the page: estimates rounded by what is known of them, names, counts and lists."""
+"""Words of the page: estimates rounded by their precision, names, counts and lists."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from promotions.plots.style import readable_name
 
 DIGITS_OF_ERROR = 2
 LEAST_P = 0.0001
-# A bound that is not 0 gets up to so many more decimals if they show it; one that is smaller is printed as 0.
+# A bound that would round to 0 gets up to this many more decimals to show it; a smaller one is printed as 0.
 MORE_DIGITS = 3
 CONSTANTS = {"treat_all": "Contact everybody", "treat_none": "Contact nobody"}
 
@@ -40,7 +40,7 @@ def policy_name(policy: str) -> str:
 
 
 def dose_name(rule: str) -> str:
-    """A rule for discounts: ``constant_20`` → everybody 20, ``best.r_learner`` → Best · R-learner."""
+    """A discount rule: ``constant_20`` → everybody 20, ``best.r_learner`` → Best · R-learner."""
     if not (constant := re.fullmatch(r"constant_(.+)", rule)):
         return policy_name(rule)
     return "no discount" if constant[1] == "0" else f"everybody {constant[1]}"
@@ -61,17 +61,17 @@ class Estimate:
 
     @property
     def above(self) -> bool:
-        """Proven to be more than 0."""
+        """Whether it is proven to be more than 0."""
         return self.low > 0
 
     @property
     def below(self) -> bool:
-        """Proven to be less than 0."""
+        """Whether it is proven to be less than 0."""
         return self.high < 0
 
     @property
     def digits(self) -> int:
-        """Decimals at which half the interval has two significant digits, or a few more if they keep a bound from 0."""
+        """Decimals at which half the interval has two significant digits, or a few more to keep a bound from 0."""
         reach = (self.high - self.low) / 2
         if not math.isfinite(reach):
             return 0
@@ -83,7 +83,7 @@ class Estimate:
         return digits
 
     def times(self, factor: float) -> "Estimate":
-        """Of so many customers."""
+        """The estimate for this many customers."""
         return replace(self, value=factor * self.value, low=factor * self.low, high=factor * self.high)
 
     def number(self, *, sign: bool = False) -> str:

@@ -9,7 +9,7 @@ from scipy import stats
 from promotions.boosting.settings import Boosting, make_classifier
 from promotions.soundness.balance import Arms
 
-# Small and quick: it has to notice that arms differ, not to describe how.
+# Small and quick: it has to notice that arms differ, not describe how.
 MODEL = Boosting(trees=40, leaves=8, learning_rate=0.1, min_leaf=100)
 # A model learns from at most so many customers: more take time and hardly improve it. It ranks all customers.
 ROWS = 50_000
@@ -40,13 +40,13 @@ def assignment_test(
         observed += float(_auc(ranks, arms.treatment[None, inside])[0]) / len(fold_numbers)
         drawn_in_fold = _drawn_auc(ranks.astype(np.float32), arms.units[inside], arms.propensity[inside], rng)
         drawn += drawn_in_fold / len(fold_numbers)
-    # Ties count; they are equal but for the rounding of float32.
+    # Equal up to the rounding of float32 counts as a tie.
     p_value = (1 + int((drawn >= observed - 1e-7).sum())) / (1 + DRAWS)
     return observed, p_value
 
 
 def _centred_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mid-ranks less their mean, over their number: in (−½, ½), and 0 for scores that are all the same."""
+    """Mid-ranks less their mean, divided by their number: in (−½, ½), and 0 if all scores are the same."""
     size = len(scores)
     return np.asarray((stats.rankdata(scores) - (size + 1) / 2) / size, dtype=np.float64)
 

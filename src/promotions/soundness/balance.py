@@ -16,9 +16,9 @@ from promotions.inference.multiplicity import holm
 MEAN, DISTRIBUTION = "mean", "distribution"
 # The most quantile bins of a number, and the most bins of any feature; rarer ones are pooled.
 QUANTILE_BINS, MOST_BINS = 8, 20
-# The least customers (or clusters) that the design must expect of a bin in its smaller arm: fewer have no normal sums.
+# The fewest customers (or clusters) that the design may expect of a bin in its smaller arm: fewer have no normal sums.
 LEAST_IN_BIN = 10
-# A share of a standard deviation: what adding up leaves of an exact zero.
+# A share of a standard deviation: rounding can leave this much of an exact zero.
 NEGLIGIBLE = 1e-9
 
 
@@ -34,7 +34,7 @@ class ArmMeans:
 
 @dataclass(frozen=True)
 class Arms:
-    """Who was treated, with which probability, and who was drawn together.
+    """Treatments, their probabilities, and the clusters in which they were drawn.
 
     treatment: (n,) 0/1.  propensity: (n,) the design's P(T_i = 1).  clusters: (n,) codes 0 … G − 1.
     """
@@ -81,7 +81,7 @@ class Arms:
     @cached_property
     def smaller(self) -> float:
         """Customers, or clusters, that the design expects in the smaller arm (each customer's less likely one)."""
-        # Rounded, so that no bound depends on the order of adding up.
+        # Rounded, so that no bound depends on the order of summation.
         return round(self.groups * float(np.minimum(self.propensity, 1 - self.propensity).mean()), 6)
 
     def means(self, values: NDArray[np.float64]) -> ArmMeans:
@@ -125,8 +125,8 @@ def balance_table(
 
     ``column, feature, test, smd, p_value, p_value_holm, ci_low, ci_high, differs``: means by |smd|, largest first, then
     distributions by p-value (they have no smd; one that could not be tested has no p_value and a corrected one of 1).
-    Holm's correction is over all rows; differs: its p-value is below alpha. ci_low and ci_high: 95 % interval of the
-    smd, not corrected.
+    Holm's correction is over all rows; differs: the corrected p-value is below alpha. ci_low and ci_high: 95 % interval
+    of the smd, not corrected.
 
     frame: (n, …) with the features.  matrix: (n, len(encoder.columns)), what ``encoder`` makes of it.
     """
@@ -146,11 +146,11 @@ def balance_table(
 
 
 def mean_test(values: NDArray[np.float64], arms: Arms) -> tuple[float, float, float]:
-    """Standardised difference of a column's means, its two-sided p-value, and half the width of its 95 % interval.
+    """Standardised difference of a column's means, the two-sided p-value, and half the width of the 95 % interval.
 
     smd = (mean_1 − mean_0) / sqrt((s_1² + s_0²)/2); Student's t with G − 1 degrees of freedom. The standard error is
-    the larger of two: that of ``arm_means``, which a few large values cannot mislead, and that of the design
-    (``Arms.design_error``), which a rare value that happens to be absent from one arm cannot. Source of the smd:
+    the larger of two: that of ``arm_means``, which is robust to a few large values, and that of the design
+    (``Arms.design_error``), which is robust to a rare value that happens to be absent from one arm. Source of the smd:
     Austin (2009).
 
     Constant columns, and columns that are the same in both arms of every cluster (matched pairs), have smd 0 and p 1.
@@ -170,12 +170,12 @@ def mean_test(values: NDArray[np.float64], arms: Arms) -> tuple[float, float, fl
 
 
 def _variance(values: NDArray[np.float64]) -> float:
-    """Variance, and exactly 0 for a constant, whose mean may differ from it in the last digit."""
+    """Variance; exactly 0 for a constant, although its mean may differ from it in the last digit."""
     return float(values.var()) if np.ptp(values) > 0 else 0.0
 
 
 def most_quantiles(arms: Arms) -> int:
-    """The number of quantile bins, two or more, at which each is a quarter larger than ``LEAST_IN_BIN``."""
+    """The number of quantile bins, two or more, that makes each a quarter larger than ``LEAST_IN_BIN``."""
     return int(np.clip(arms.smaller // (1.25 * LEAST_IN_BIN), 2, QUANTILE_BINS))
 
 
@@ -203,7 +203,7 @@ def bins(column: "pd.Series[Any]", most: int = QUANTILE_BINS) -> NDArray[np.intp
         heavy = counts >= len(present) / most
         light = np.where(heavy, 0, counts)
         parts = max(most - int(heavy.sum()), 1)
-        # The part that the middle of a value's rows falls into: ties stay together, and parts are of about equal size.
+        # A value belongs to the part with the middle of its rows: ties stay together, and parts have about equal sizes.
         middle = (np.cumsum(light) - light / 2) / max(int(light.sum()), 1)
         part = np.where(heavy, parts + np.cumsum(heavy) - 1, np.minimum(middle * parts, parts - 1).astype(np.intp))
         # The values of a bin form few runs: searching the runs' first values is faster than searching all values.
@@ -220,17 +220,16 @@ def distribution_test(codes: NDArray[np.intp], arms: Arms) -> float:
 
         W = d' V⁺ d,   F = (G − k) / (k (G − 1)) · W ~ F(k, G − k).
 
-    V is that of the design if shares do not depend on treatment: Σ_u E[A_u²] (b_u − n_u p)(b_u − n_u p)' over the units
-    u that were drawn, of n_u customers, b_u of them in each bin, p the bins' shares among all. With single customers
-    and a constant propensity W is Pearson's χ². If clusters hold customers of both arms (matched pairs, households), a
-    second V is that of the influence functions of ``arm_means`` summed by cluster, G/(G−1) Σ_g ψ_g ψ_g', and the larger
-    p-value of the two counts. Sources: Hotelling (1931); Pearson (1900).
+    V is the covariance by the design if shares do not depend on treatment: Σ_u E[A_u²] (b_u − n_u p)(b_u − n_u p)' over
+    the units u that were drawn, with n_u customers, b_u of them in each bin, p the bins' shares among all. With single
+    customers and a constant propensity W is Pearson's χ². If clusters hold customers of both arms (matched pairs,
+    households), a second V is the covariance by the influence functions of ``arm_means`` summed by cluster,
+    G/(G−1) Σ_g ψ_g ψ_g', and the larger of the two p-values counts. Sources: Hotelling (1931); Pearson (1900).
 
-    Bins that the design expects in the smaller arm fewer than ``LEAST_IN_BIN`` times (in clusters: in that many
-    clusters) are pooled, and there are at most as many bins as fit into this arm at that size: so G ≥ 20 k. With fewer
-    than 20 expected in the smaller arm, or if all but one bin are so rare, a distribution is **not** tested (NaN). A
-    constant, or shares that are the same in both arms of every cluster: 1. Shares that differ although V says that they
-    cannot: 0.
+    A bin is pooled if the design expects fewer than ``LEAST_IN_BIN`` customers (or clusters) of it in the smaller arm.
+    There are at most as many bins as fit into this arm at that size: so G ≥ 20 k. With fewer than 20 expected in the
+    smaller arm, or if all but one bin are so rare, a distribution is **not** tested (NaN). A constant, or shares that
+    are the same in both arms of every cluster: 1. Shares that differ although V says that they cannot: 0.
 
     codes: (n,) bins from 0.
     """
@@ -271,30 +270,30 @@ def wald_p_value(difference: NDArray[np.float64], covariance: NDArray[np.float64
 
 
 def _design_covariance(codes: NDArray[np.intp], share: NDArray[np.float64], arms: Arms) -> NDArray[np.float64]:
-    """(K, K) covariance of the differences in shares over the assignments that the design could have made."""
+    """(K, K) covariance of the differences in shares over all assignments that the design could have made."""
     if arms.groups < len(codes) and arms.units is arms.clusters:
         weights = np.sqrt(arms.design_square)
         from_share = _sum_cells(arms.units, codes, weights) - np.outer(sum_by_cluster(weights, arms.units), share)
         return from_share.T @ from_share
-    # A customer is in one bin: the products of indicators need no matrix of customers by bins.
+    # A customer is in one bin, so the products of indicators need no matrix of customers by bins.
     square = np.bincount(codes, arms.design_square, len(share))
     mixed = np.outer(square, share)
     return np.diag(square) - mixed - mixed.T + np.outer(share, share) * square.sum()
 
 
 def _sum_cells(groups: NDArray[np.intp], codes: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(G, K): the weights' sum in each group and bin."""
+    """(G, K): the sum of weights in each group and bin."""
     size = int(codes.max()) + 1
     cells = np.bincount(groups * size + codes, weights, (int(groups.max()) + 1) * size)
     return cells.astype(np.float64, copy=False).reshape(-1, size)
 
 
 def pool_rare(codes: NDArray[np.intp], arms: Arms) -> NDArray[np.intp]:
-    """Renumber bins by size, largest first, and join those that are too rare to be tested by themselves.
+    """Renumber bins by size, largest first, and join bins that are too rare to be tested by themselves.
 
-    A bin's size is what the design expects of it in its smaller arm, customers or clusters. Bins of at least
-    ``LEAST_IN_BIN`` are kept: as many as fit into the arm, ``MOST_BINS`` at most. All others are pooled, and the pool
-    takes in kept bins until it is as large.
+    A bin's size is the number of its customers (or clusters) that the design expects in the smaller arm. Bins of at
+    least ``LEAST_IN_BIN`` are kept: as many as fit into the arm, ``MOST_BINS`` at most. All others are pooled, and kept
+    bins join the pool until it has that size.
     """
     counts = np.bincount(codes)
     expected = np.bincount(codes, arms.propensity)

@@ -1,4 +1,4 @@
-"""Is this experiment sound? Its effect, its share of treated customers, its balance, and what must not be a feature."""
+"""Is this experiment sound? Its effect, share of treated customers, balance, and columns that must not be features."""
 
 import textwrap
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ ASSIGNMENT_FOLDS = 3
 CHECKS = ("alpha", "on_srm", "on_post_treatment")
 POWER = 0.8
 LARGE_SMD = 0.1
-# UNKNOWN is for what no data can tell (``promotions.soundness.observational``).
+# UNKNOWN is the verdict where no data can tell (``promotions.soundness.observational``).
 SOUND, LOOK, BROKEN, UNKNOWN = "sound", "look", "broken", "unknown"
 # Widths of the columns of a table in the terminal: 120 characters with the gaps between them.
 WIDTHS = {"check": 19, "found": 50, "expected": 38, "verdict": 7}
@@ -36,7 +36,7 @@ class Soundness:
     """What ``examine`` measured.
 
     metrics: as in metrics/experiment.json.  balance: one row a test, see ``balance_table``.  post_treatment: features
-    that depend on treatment.  table: ``check, found, expected, verdict``, one row a check, for people; a verdict is
+    that depend on treatment.  table: ``check, found, expected, verdict``, one row a check, for people. A verdict is
     sound, look (think before going on) or broken (``stop_or_drop`` stops, unless the parameters say otherwise).
     """
 
@@ -50,14 +50,14 @@ class Soundness:
 def examine(customers: Customers, checks: Mapping[str, Any], rng: np.random.Generator) -> Soundness:
     """Measure the experiment.
 
-    * Sample ratio mismatch: is the number treated what the design's propensities promise? Exact binomial test if
-      the propensity is constant, else the normal limit of the Poisson-binomial.
+    * Sample ratio mismatch: does the number treated fit the design's propensities? Exact binomial test if the
+      propensity is constant, else the normal limit of the Poisson-binomial.
     * Balance: is the mean of each column of the encoded features, and the whole distribution of each feature, the same
       in both arms? Under randomisation a feature measured before treatment cannot depend on treatment, so one that does
       (a Holm-corrected p below ``checks["alpha"]``) was measured after it.
-    * Assignment: can a classifier tell the arms apart? Cross-validated AUC, within folds; its one-sided p-value
-      compares with assignments drawn anew from the design (Lopez-Paz & Oquab 2017, with a randomisation test).
-    * Size: the minimum detectable effect (``detectable_effect``) beside the effect that was measured.
+    * Assignment: can a classifier tell the arms apart? Cross-validated AUC, within folds; the one-sided p-value
+      compares it with assignments drawn anew from the design (Lopez-Paz & Oquab 2017, with a randomisation test).
+    * Size: the minimum detectable effect (``detectable_effect``) beside the measured effect.
     """
     require_keys(checks, CHECKS, "checks")
     alpha = _alpha(checks)
@@ -76,7 +76,7 @@ def examine(customers: Customers, checks: Mapping[str, Any], rng: np.random.Gene
     flagged = set(balance.loc[balance["differs"], "feature"])
     post_treatment = [name for name in customers.features if name in flagged]
     auc, auc_p = assignment_test(matrix, arms, assign_folds(cluster_names, ASSIGNMENT_FOLDS, "assignment"), rng)
-    # Student's t, because there may be few clusters.
+    # Student's t, as there may be few clusters.
     freedom = max(arms.groups - 1, 1)
     margin = float(stats.t.ppf(0.975, freedom)) * outcome.standard_error
     mde = detectable_effect(outcome.standard_error, freedom)
@@ -121,8 +121,8 @@ def sample_ratio_p_value(
 ) -> float:
     """Two-sided p-value of the number treated under the design.
 
-    Customers by themselves: exact binomial, or normal with variance Σ e(1 − e) where propensities differ. In clusters
-    they may have been drawn together: normal, with the variance Σ_g (Σ_{i in g} T_i − e_i)².
+    Single customers: exact binomial, or normal with variance Σ e(1 − e) where propensities differ. Customers of a
+    cluster may have been drawn together: normal, with the variance Σ_g (Σ_{i in g} T_i − e_i)².
     """
     excess = sum_by_cluster(treatment - propensity, clusters)
     if len(excess) == len(treatment) and np.ptp(propensity) == 0:
@@ -208,7 +208,7 @@ def soundness_lines(table: pd.DataFrame) -> str:
 
 
 def stop_or_drop(customers: Customers, soundness: Soundness, checks: Mapping[str, Any]) -> Customers:
-    """Act on the measurements, as ``checks["on_srm"]`` and ``checks["on_post_treatment"]`` say.
+    """Act on the measurements by ``checks["on_srm"]`` and ``checks["on_post_treatment"]``.
 
     Raises InputError, or returns the customers without the columns that depend on treatment.
     """
@@ -267,8 +267,8 @@ def _dependence_message(soundness: Soundness) -> str:
 
 
 def _strength(balance: pd.DataFrame, feature: str) -> str:
-    """How a feature depends on treatment: by a mean if one differs, else by its distribution."""
-    # Means stand first, the largest difference at the top.
+    """How a feature depends on treatment: by a mean if one differs, else by the distribution."""
+    # Means come first, the largest difference at the top.
     row = balance[(balance["feature"] == feature) & balance["differs"]].iloc[0]
     if row["test"] == DISTRIBUTION:
         return f"its distribution differs, corrected {p_text(row['p_value_holm'])}"

@@ -1,6 +1,6 @@
-"""A table that is not an experiment: treatment depends on features. Estimate how, keep who can be compared, weigh.
+"""A table that is not an experiment: treatment depends on features. Estimate how, keep comparable customers, weight.
 
-Nobody can test whether something hidden decided on treatment as well. Everything here is right only if each reason for
+Nobody can test whether something hidden also decided on treatment. Everything here is right only if each reason for
 treatment that also moves the outcome is among the features (unconfoundedness).
 """
 
@@ -26,13 +26,13 @@ from promotions.soundness.experiment import LARGE_SMD, LOOK, SOUND, UNKNOWN, WID
 from promotions.soundness.propensity import COUNTS, MODEL, Calibration, calibrate, estimate_propensity
 
 FOLDS = 5
-# Fits behind ``observe``: in each fold one of the chance of treatment, and one of the outcome in each arm.
+# Fits of ``observe``: in each fold one of the chance of treatment, and one of the outcome in each arm.
 FITS = 3 * FOLDS
-# The least customers left in an arm. With fewer, no weighted mean says anything.
+# The fewest customers left in an arm. With fewer, a weighted mean says nothing.
 LEAST_IN_ARM = 50
-# If a larger share of customers has no comparison, the answer is about other customers than the question.
+# If a larger share of customers has no comparison, the answer is about other customers than the question is.
 LARGE_SHARE = 0.1
-# Calibration slopes this near to 1, and errors this far above chance, do no harm: scores are doubly robust.
+# Calibration slopes this near 1, and errors this far above chance, do no harm: scores are doubly robust.
 GOOD_SLOPE, GOOD_ERROR = (0.9, 1.1), 0.01
 METHOD = "doubly robust, cross-fitted, with estimated propensities"
 
@@ -41,8 +41,8 @@ METHOD = "doubly robust, cross-fitted, with estimated propensities"
 class Observed:
     """What ``observe`` measured.
 
-    customers: those who can be compared, with the column ``propensity``.  metrics: as in metrics/experiment.json.
-    chances: ``treatment, propensity`` of everybody who was read.  balance: see ``weighted_balance``.  table: as
+    customers: the comparable ones, with the column ``propensity``.  metrics: as in metrics/experiment.json.  chances:
+    ``treatment, propensity`` of all customers in the table.  balance: see ``weighted_balance``.  table: as in
     ``Soundness.table``; a verdict is sound, look, or unknown where no data can tell.  notes: sentences for people.
     """
 
@@ -58,10 +58,10 @@ class Observed:
 class Effects:
     """The difference between the arms' outcomes by three methods, on the same customers.
 
-    naive: as if treatment had been drawn by lot. Not the effect.  weighted: Hájek means with weights 1/ê; its error
-    treats ê as the truth.  doubly_robust: means of the scores Γ_a; errors of ê and of the outcome models multiply, so
-    its standard error holds without knowing how ê was estimated (Neyman orthogonality: Chernozhukov et al. 2018; Athey
-    & Wager 2021).
+    naive: as if treatment had been drawn by lot; this is not the effect.  weighted: Hájek means with weights 1/ê; the
+    error takes ê for the truth.  doubly_robust: means of the scores Γ_a; errors of ê and of the outcome models
+    multiply, so the standard error holds however ê was estimated (Neyman orthogonality: Chernozhukov et al. 2018;
+    Athey & Wager 2021).
     """
 
     naive: ArmMeans
@@ -76,7 +76,7 @@ def observe(
     threads: int = 1,
     progress: Callable[[], object] = lambda: None,
 ) -> Observed:
-    """Estimate each customer's chance of treatment, leave out who cannot be compared, and measure the others.
+    """Estimate each customer's chance of treatment, leave out customers without comparison, and measure the others.
 
     * Chances ê(x): cross-fitted, folds of whole clusters by a hash of their names. They use no outcome.
     * Trimming: only customers with ê in [overlap, 1 − overlap] are kept, ``customers.overlap``; the answer is about
@@ -171,12 +171,12 @@ def as_if_by_lot(arms: Arms) -> Arms:
 
 
 def weighted_balance(matrix: NDArray[np.float64], columns: list[str], sources: list[str], arms: Arms) -> pd.DataFrame:
-    """Do the arms become alike once they are weighted? One row a column of ``matrix``, the largest difference first.
+    """Does weighting make the arms alike? One row a column of ``matrix``, the largest difference first.
 
     ``column, feature, smd_before, smd_after``: standardised differences of means, unweighted and with weights 1/ê,
     both in standard deviations of the unweighted arms. Source: Austin & Stuart (2015).
 
-    matrix: (n, p).  columns, sources: names of its columns, and the features that they were made of.
+    matrix: (n, p).  columns, sources: names of its columns, and the features from which they were made.
     """
     unweighted = as_if_by_lot(arms)
     rows = [
@@ -184,12 +184,12 @@ def weighted_balance(matrix: NDArray[np.float64], columns: list[str], sources: l
         for column, feature, values in zip(columns, sources, matrix.T, strict=True)
     ]
     table = pd.DataFrame(rows, columns=["column", "feature", "smd_before", "smd_after"])
-    # Rounded: the order of equal differences must not depend on the order of adding up.
+    # Rounded: the order of equal differences must not depend on the order of summation.
     return table.iloc[np.lexsort((table["column"], -table["smd_before"].abs().round(9)))].reset_index(drop=True)
 
 
 def auc(treatment: NDArray[np.int8], chance: NDArray[np.float64]) -> float:
-    """Chance that a treated customer's ê exceeds that of another one, ties counted half (Mann & Whitney)."""
+    """Chance that a treated customer's ê exceeds that of an untreated one; ties count half (Mann & Whitney)."""
     treated = treatment == 1
     pairs = float(treated.sum()) * float((~treated).sum())
     rank_sum = float(stats.rankdata(chance)[treated].sum())
@@ -236,7 +236,7 @@ def _left_out(treatment: NDArray[np.int8], kept: NDArray[np.bool_], overlap: flo
 
 
 def _calibration_metrics(calibration: Calibration) -> dict[str, float]:
-    """A slope that does not exist has no key."""
+    """Metrics of the calibration; without a slope its keys are absent."""
     named = {
         "propensity_calibration_error": calibration.error,
         "propensity_calibration_slope": calibration.slope,
@@ -247,8 +247,8 @@ def _calibration_metrics(calibration: Calibration) -> dict[str, float]:
 
 
 def _effect_metrics(effects: Effects, groups: int) -> dict[str, float | str]:
-    """Means by the doubly robust scores; the other two methods beside them, under names of their own."""
-    # Student's t, because there may be few clusters.
+    """Means by the doubly robust scores, and the other two methods under separate names."""
+    # Student's t, as there may be few clusters.
     width = float(stats.t.ppf(0.975, max(groups - 1, 1)))
     metrics: dict[str, float | str] = {
         "control_mean": effects.doubly_robust.control,

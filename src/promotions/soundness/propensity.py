@@ -1,4 +1,4 @@
-"""Chances of treatment where no design gives them: estimated from features out of fold, compared with treatments."""
+"""Chances of treatment without a design: estimated from features out of fold, compared with treatments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ LEAST = 1e-9
 
 @dataclass(frozen=True)
 class Calibration:
-    """Are estimated chances right? See ``calibrate``; slope and its bounds are None where chances hardly differ."""
+    """Are estimated chances right? See ``calibrate``; slope and bounds are None where chances hardly differ."""
 
     error: float
     error_by_chance: float
@@ -44,14 +44,14 @@ def estimate_propensity(
     threads: int = 1,
     progress: Callable[[], object] = lambda: None,
 ) -> tuple[NDArray[np.float64], int]:
-    """ê(x) = P(T = 1 | x) of every customer from models that have not seen that customer's fold, and their trees.
+    """ê(x) = P(T = 1 | x) of every customer from models that have not seen that customer's fold, and the trees' number.
 
     Boosted trees of cross-entropy, with the number in ``COUNTS`` that has the least log loss out of fold; then
-    ``recalibrated``, as trees that stop early shrink towards the mean. Outcomes play no part. No chance is clipped, so
+    ``recalibrated``, as trees that stop early shrink towards the mean. Outcomes are not used. No chance is clipped, so
     that a lack of overlap shows.
 
-    features (n, p) without NaN; treatment, fold (n,).  Returns (n,) and a number.  progress: called after each fit, one
-    a fold.  Raises InputError if there are fewer than two folds, or all folds but one hold one arm.
+    features (n, p) without NaN; treatment, fold (n,).  Returns (n,) and the number.  progress: called after each fit,
+    one a fold.  Raises InputError if there are fewer than two folds, or all folds but one hold one arm.
     """
     for held in folds_in(fold):
         arms = np.unique(treatment[fold != held])
@@ -93,9 +93,9 @@ def calibrate(treatment: NDArray[np.int8], chance: NDArray[np.float64], clusters
     """Compare chances with treatments that the models behind them have not seen.
 
     slope: b in P(T = 1) = 1/(1 + exp(−a − b·logit ê)), 1 if chances are right, below 1 if they differ more between
-    customers than treatment does; 95 % interval by the sandwich, clusters whole. Source: Cox (1958).
-    error: Σ_k n_k/n |mean T − mean ê| over tenths of ê (customers of equal chance together); error_by_chance: what it
-    would be on average if every ê were right and customers were treated independently of each other,
+    customers than treatment does; 95 % interval by the sandwich formula, clusters whole. Source: Cox (1958).
+    error: Σ_k n_k/n |mean T − mean ê| over tenths of ê (customers of equal chance together).  error_by_chance: its mean
+    if every ê were right and customers were treated independently of each other,
     Σ_k √(2/π · Σ_{i in k} ê_i(1 − ê_i)) / n. There is no slope where the standard deviation of logit ê is below
     ``SPREAD``.
 

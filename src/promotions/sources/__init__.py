@@ -1,4 +1,4 @@
-"""Where experiments come from: one module a source, each with the two functions of ``Source``."""
+"""Sources of experiments: one module each, with the two functions of ``Source``."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
@@ -19,7 +19,7 @@ class Source(Protocol):
     """A source reads raw tables, then says what their columns mean."""
 
     def load(self, params: Mapping[str, Any], rng: np.random.Generator) -> Pieces:
-        """Raw tables as they came, by name, whole or in pieces. ``truth`` is set apart and never becomes a feature."""
+        """Unchanged raw tables by name, whole or in pieces. ``truth`` is set apart and never becomes a feature."""
         ...
 
     def to_customers(self, tables: Ingested, params: Mapping[str, Any]) -> Customers:
@@ -31,7 +31,7 @@ SOURCES = {"simulated": simulated, "x5": x5, "hillstrom": hillstrom, "table": ta
 
 
 def get_source(name: str) -> Source:
-    """The source of that name. Raises InputError naming the known ones."""
+    """The source of that name. Raises InputError naming all sources."""
     return cast(Source, SOURCES[require_choice(name, tuple(SOURCES), "data.source")])
 
 

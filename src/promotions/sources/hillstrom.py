@@ -1,7 +1,7 @@
 """Hillstrom's e-mail experiment: 64,000 customers, a third each to a men's e-mail, a women's e-mail and no e-mail.
 
 Public since 2008 (minethatdata.com, "The MineThatData E-Mail Analytics And Data Mining Challenge"). One e-mail arm is
-compared with the control; the *other* e-mail arm is left out, because its customers were treated too.
+compared with the control; the *other* e-mail arm is left out, as its customers were treated too.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from promotions.user_files import require_columns, user_file
 ARMS = {"mens": "Mens E-Mail", "womens": "Womens E-Mail"}
 CONTROL = "No E-Mail"
 OUTCOMES = ("visit", "conversion", "spend")
-# history_segment is history in bins, and says nothing more.
+# history_segment is history in bins, without further information.
 FEATURES = ("recency", "history", "mens", "womens", "zip_code", "newbie", "channel")
 FILE_NAME = "hillstrom.csv"
 
@@ -39,8 +39,8 @@ def load(params: Mapping[str, Any], rng: np.random.Generator) -> list[tuple[str,
 def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) -> Customers:
     """The customers of the control and of ``params["arm"]``, with ``params["outcome"]`` as the outcome.
 
-    A row's number in the file is its id (the file has no other). Each of the two arms was drawn with probability 1/3,
-    so among the customers of both the design's propensity is 1/2.
+    A row's number in the file is its id (the file has no ids). Each of the two arms was drawn with probability 1/3, so
+    among the customers of both the design's propensity is 1/2.
     """
     arm = require_choice(params["arm"], tuple(ARMS), "data.hillstrom.arm")
     outcome = require_choice(params["outcome"], OUTCOMES, "data.hillstrom.outcome")

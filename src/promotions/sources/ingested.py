@@ -1,4 +1,4 @@
-"""What a source left for `prepare`: its tables, and what may be used to read them."""
+"""The tables that a source left for `prepare`, and the resources for reading them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Ingested(Mapping[str, pd.DataFrame]):
-    """Tables by name, each read when it is asked for.
+    """Tables by name, each read on access.
 
-    folder: holds a Parquet file a table, of its name.  threads, memory: what reading may use (memory as DuckDB's
-    ``1GB``).  progress: told the share that is done, 0 to 1.
+    folder: holds ``<table>.parquet`` for each table.  threads, memory: what reading may use (memory as DuckDB writes
+    it, ``1GB``).  progress: called with the share that is done, 0 to 1.
     """
 
     folder: Path
@@ -21,7 +21,7 @@ class Ingested(Mapping[str, pd.DataFrame]):
     progress: Callable[[float], object] | None = None
 
     def path(self, name: str) -> Path:
-        """Where table ``name`` lies."""
+        """The file of table ``name``."""
         return self.folder / f"{name}.parquet"
 
     def __getitem__(self, name: str) -> pd.DataFrame:

@@ -12,16 +12,16 @@ from promotions.base.errors import InputError
 from promotions.customers import LARGEST
 from promotions.user_files import UserFile, require_columns
 
-# Rows at once: with a hundred features some 80 MB.
+# Rows at once: about 80 MB with a hundred features.
 ROWS = 100_000
 
 
 @dataclass(frozen=True)
 class NewTable:
-    """A file with a row a customer.
+    """A file with one row a customer.
 
-    encoder: whose features have to be there.  identifier: the column of ids; None numbers the rows.  money_columns:
-    columns of ``cost`` and ``revenue``, where each customer has its own.
+    encoder: its features have to be in the file.  identifier: the column of ids; None numbers the rows.
+    money_columns: columns of ``cost`` and ``revenue``, if they differ between customers.
     """
 
     file: UserFile
@@ -40,7 +40,7 @@ class NewTable:
         absent = [name for name in columns if name not in self.file.columns]
         remedy = "name the column of ids by --id" if absent == identifier else ""
         require_columns(self.file.columns, columns, self.file.name, remedy)
-        # Categories and ids as they stand there.
+        # Categories and ids as text.
         text = [feature["name"] for feature in self.encoder.features if feature["kind"] != NUMBER]
         start = 0
         for piece in self.file.pieces(rows, columns, [*identifier, *text]):
@@ -55,7 +55,7 @@ class NewTable:
                 wrong = pd.to_numeric(column, errors="coerce").isna() & column.notna()
                 self._stop(
                     feature["name"], wrong.to_numpy() if wrong.any() else column.notna().to_numpy(), column, start,
-                    "is no number, as it was in training", "write numbers, and leave missing ones empty",
+                    "is not a number, but was one in training", "write numbers, and leave missing ones empty",
                 )  # fmt: skip
             if feature["kind"] != NUMBER and is_number(column) and not column.isna().all():
                 self._stop(
@@ -64,7 +64,7 @@ class NewTable:
                 )  # fmt: skip
         money = {role: self._money(piece[name], start) for role, name in self.money_columns.items()}
         features = piece[[feature["name"] for feature in self.encoder.features]]
-        # All values missing: whatever the file made of it, a number that nobody knows.
+        # All values are missing: whatever type the file has, treat them as missing numbers.
         empty = {
             feature["name"]: np.nan
             for feature in self.encoder.features

@@ -1,4 +1,4 @@
-"""Any experiment, or log, in one table of a row a customer: CSV (plain or gzip) or Parquet, roles as params say."""
+"""Any experiment or log in one table, one row a customer: CSV (plain or gzip) or Parquet; params give the roles."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -17,12 +17,12 @@ KEYS = (
     *("path", "id", "treatment", "outcome", "propensity", "overlap"),
     *("features", "exclude", "cost", "revenue", "cluster"),
 )
-# Instead of a propensity: nobody drew lots, or it is not known with which chance.
+# Stands in place of a propensity if nobody drew lots, or the chances are not known.
 ESTIMATE = "estimate"
 
 
 def load(params: Mapping[str, Any], rng: np.random.Generator) -> list[tuple[str, pd.DataFrame]]:  # noqa: ARG001
-    """Read the file at ``params["path"]`` as it is."""
+    """Read the file at ``params["path"]`` unchanged."""
     require_keys(params, KEYS, KEY)
     return [("customers", user_file(params["path"], f"{KEY}.path", "name your file there").frame())]
 
@@ -32,7 +32,7 @@ def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) 
 
     ``propensity`` is the design's P(treated): a constant, or the name of a column; or ``estimate``, where there is no
     design (``Customers.overlap``, from ``params["overlap"]``). ``id: null`` numbers the rows.
-    Under ``auto``, columns in ``exclude`` (measured after treatment, say), constants and identifiers are left out.
+    ``auto`` leaves out columns in ``exclude`` (measured after treatment, say), constants and identifiers.
     """
     raw = tables["customers"]
     roles = {
@@ -51,7 +51,7 @@ def to_customers(tables: Mapping[str, pd.DataFrame], params: Mapping[str, Any]) 
             f"{KEY}.propensity: {propensity!r} lies outside (0, 1); expected the design's share of treated customers, "
             "such as 0.5, the name of a column, or estimate"
         )
-    # The id may name the cluster too: then each customer is one.
+    # The id may be the cluster too: then each customer is a cluster.
     used = [column for role, column in roles.items() if column is not None and role != "cluster_id"]
     if len(set(used)) < len(used):
         doubled = next(column for column in used if used.count(column) > 1)
@@ -104,7 +104,7 @@ def _column_name(params: Mapping[str, Any], key: str, *, optional: bool = False)
 def _features(
     raw: pd.DataFrame, reserved: set[str], wanted: object, exclude: object
 ) -> tuple[list[str], dict[str, str]]:
-    """Feature columns in the file's order, and what was left out with the reason."""
+    """Feature columns in the file's order, and the columns left out with the reason."""
     if not isinstance(exclude, list) or not all(isinstance(name, str) for name in exclude):
         raise InputError(f"{KEY}.exclude: expected a list of columns, got {exclude!r}; write [] for none")
     require_columns(raw, exclude, f"{KEY}.exclude")

@@ -32,13 +32,13 @@ KNOWN = {"clients": CLIENTS, "products": PRODUCTS}
 
 
 def load(params: Mapping[str, Any], rng: np.random.Generator) -> Iterator[tuple[str, pa.Table]]:  # noqa: ARG001
-    """The small tables in ``params["directory"]``: ids are unique, and whoever is labelled or to be scored is a client.
+    """The small tables in ``params["directory"]``: ids are unique, and all customers labelled or to score are clients.
 
     Raises InputError naming file, column and rows.
     """
     reading_settings(params)
     directory = _directory(params)
-    find_log(directory)  # so that its absence is said at once
+    find_log(directory)  # so that its absence is reported at once
     clients_file, clients = _read(_find(directory, "clients", CLIENTS), CLIENTS, "client_id")
     yield "clients", clients
     yield "products", _read(_find(directory, "products", PRODUCTS), PRODUCTS, "product_id")[1]
@@ -101,10 +101,10 @@ def assemble(
     simulated: bool = False,
     **settings: Any,
 ) -> Customers:
-    """One row a labelled client: its arm, its response, and what was known about it before the campaign.
+    """One row a labelled client: its arm, its response, and its features from before the campaign.
 
-    origins: the files behind the tables of clients and products.  settings: those of ``promotions.purchases.Settings``
-    but for memory and threads.
+    origins: the files behind the tables of clients and products.  settings: of ``promotions.purchases.Settings``,
+    without memory and threads.
     """
     clients, products = (RawFile(tables.path(name), origin=origins[name]) for name in KNOWN)
     reading_with = Settings(memory=tables.memory, threads=tables.threads, **settings)
@@ -142,7 +142,7 @@ def _find(directory: Path, stem: str, types: Mapping[str, str]) -> RawFile:
 
 
 def _read(file: RawFile, types: Mapping[str, str], identifier: str) -> tuple[str, pa.Table]:
-    """The file's name, and its table, whose ``identifier`` is there and unique in every row."""
+    """The file's name and its table; ``identifier`` is present and unique in every row."""
     with duckdb.connect() as connection, reading(connection, file, types):
         table: pa.Table = connection.sql(file.scan(types)).to_arrow_table()
     ids = table.column(identifier).to_pandas()
@@ -181,7 +181,7 @@ def _directory(params: Mapping[str, Any]) -> Path:
 
 
 def reading_settings(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``Settings`` needs of the section ``data.x5``, but for memory and threads, checked. Raises InputError."""
+    """The checked values of ``data.x5`` for ``Settings``, without memory and threads. Raises InputError."""
     require_keys(params, PARAMS, KEY)
     ages = params["ages"]
     if not isinstance(ages, list) or len(ages) != 2:
@@ -195,7 +195,7 @@ def reading_settings(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def moment_of(value: object, key: str = f"{KEY}.campaign_date") -> datetime:
-    """A day (its first second) or a moment. Raises InputError with ``key`` before it."""
+    """A day (its first second) or a moment. Raises InputError that begins with ``key``."""
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, date):

@@ -95,7 +95,7 @@ def test_the_page_says_everywhere_what_holds_only_without_hidden_reasons():
 
 
 def test_intervals_say_which_of_them_hold():
-    assert "Hidden reasons for contacts they leave out too" in plainly(certainty.conditional(observed()))
+    assert "They also leave out hidden reasons for contacts" in plainly(certainty.conditional(observed()))
     assert "Hidden" not in plainly(certainty.conditional(a_run()))
     assert "intervals of ips and snips take the estimated" in plainly(policies.table(observed()).note)
     assert "ips" not in plainly(policies.table(a_run()).note)

@@ -93,9 +93,9 @@ BAD = {
     "no ids": (new().drop(columns="id"), "column 'id' is missing; .* by --id"),
     "text for a number": (
         at(17, "age", "old"),
-        r"column 'age' is no number.*data row (18, 'old'|2, '1.0')",
+        r"column 'age' is not a number.*data row (18, 'old'|2, '1.0')",
     ),
-    "all text": (broken(age="old"), r"column 'age' is no number.*data row 1, 'old'"),
+    "all text": (broken(age="old"), r"column 'age' is not a number.*data row 1, 'old'"),
     "an id is missing": (at(12, "id", None), r"column 'id' is missing \(first: data row 13"),
     "no rows": (new(0), "no rows; expected one row a customer"),
 }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from promotions.discount.did.synthetic import RegionStudy
 
-# Below it a test of trends before the discount is called a finding.
+# With a p-value below this, a test of trends before the discount is called a finding.
 LEVEL = 0.05
 BLUE, ORANGE = RULE_PALETTE[:2]
 SIDES = {"treated": (BLUE, "-"), "controls": (ORANGE, "-"), "unknown": (FAINT, (0, (3, 2)))}
@@ -33,7 +33,7 @@ def event_study(frame: pd.DataFrame, *, names: dict[str, str], simulated: bool) 
     """Effects on profit by month, with intervals for each month and for all months together, a panel an analysis.
 
     frame: treated, outcome, month, event_time, estimate, ci_low, ci_high, joint_ci_low, joint_ci_high, reference,
-    pre_trend_p_value (``study_table``).  names: of each analysis's treated, in words.
+    pre_trend_p_value (``study_table``).  names: the treated of each analysis, in words.
     """
     rows = frame[frame["outcome"] == "profit"].sort_values("month")
     first = next(iter(names))
@@ -82,7 +82,7 @@ def _draw_study(axes: "Axes", rows: pd.DataFrame, who: str) -> None:
 def before_after(frame: pd.DataFrame, *, names: dict[str, str], starts: dict[str, float], simulated: bool) -> "Figure":
     """Mean profit of treated and controls by month, a panel an analysis.
 
-    frame: treated, side, month, outcome, mean (``means_by_month``).  names: of each analysis's treated, in words.
+    frame: treated, side, month, outcome, mean (``means_by_month``).  names: the treated of each analysis, in words.
     starts: the first month with the discount.
     """
     rows = frame[frame["outcome"] == "profit"]
@@ -112,7 +112,7 @@ def before_after(frame: pd.DataFrame, *, names: dict[str, str], starts: dict[str
 
 
 def _change(rows: pd.DataFrame, start: float) -> float:
-    """Mean after less mean before, of all customers."""
+    """Mean after less mean before, over all customers."""
     after = rows["month"] >= start
     means = [np.average(part["mean"], weights=part["customers"]) for part in (rows[after], rows[~after])]
     return float(means[0] - means[1])
@@ -122,7 +122,7 @@ def _change(rows: pd.DataFrame, start: float) -> float:
 def synthetic(study: "RegionStudy | None", *, simulated: bool) -> "Figure":
     """The treated region beside its mixture, and its gap beside those of regions that were not treated.
 
-    study: of the profit; None if there is none, of which the figure then says so.
+    study: of the profit; None if there is none, and the figure says so.
     """
     if study is None:
         subtitle = "discount.did.region.level names no region, or discount.did.least_customers asks for no mixture"
@@ -158,7 +158,7 @@ def synthetic(study: "RegionStudy | None", *, simulated: bool) -> "Figure":
         right.plot(rows["month"], rows["gap"], color=FAINT, linewidth=0.8, alpha=0.7, label=label)
     right.plot(treated_path["month"], treated_path["gap"], color=BLUE, linewidth=2.4, label=region)
     right.set_ylabel("gap to the mixture (money per customer)")
-    # A region far from all others has no mixture that fits; its gap must not flatten what is to be seen.
+    # No mixture fits a region far from all others; its gap must not flatten the rest of the picture.
     reach = 1.5 * max(
         float(np.abs(treated_path["gap"].to_numpy()).max()), float(np.median(np.abs(others["gap"].to_numpy())))
     )
@@ -176,7 +176,7 @@ def estimates(frame: pd.DataFrame, *, names: dict[str, str], simulated: bool) ->
     """The effect on profit by every comparison: contaminated ones hollow, clean ones full.
 
     frame: treated, estimator, contaminated, why, outcome, estimate, ci_low, ci_high (``compare_estimators``).
-    names: of each analysis's treated, in words.
+    names: the treated of each analysis, in words.
     """
     rows = frame[(frame["outcome"] == "profit") & frame["treated"].isin(list(names))]
     first = next(iter(names))
@@ -195,7 +195,7 @@ def estimates(frame: pd.DataFrame, *, names: dict[str, str], simulated: bool) ->
         axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)
         for _, row in rows[rows["treated"] == analysis].iterrows():
             _interval(axes, row, places[str(row["estimator"])])
-        # One region's interval says nothing of what else happened there; its mixture and the placebos do.
+        # One region's interval does not cover what else happened there; its mixture and the placebos do.
         alone = " (one region: intervals too short)" if analysis == "region" else ""
         axes.set_title(who, fontweight="bold")
         axes.set_yticks(list(places.values()), list(COMPARISONS.values()))

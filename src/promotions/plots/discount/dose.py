@@ -21,8 +21,8 @@ RULES = {
 }
 COMPANY = "the company's log"
 WHO = {COMPANY: FAINT, "randomised test": PINK, "champion": BLUE}
-# A curve is drawn as known where it is supported for at least this share of a group.
-KNOWN = 0.5
+# A curve is drawn as supported where it is so for at least this share of a group.
+SUPPORTED = 0.5
 
 
 @styled
@@ -55,9 +55,9 @@ def response_curves(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         axes.set_title(f"{named} {group}: {int(frame.loc[frame['group'] == group, 'customers'].iloc[0]):,} customers")
     for axes in list(grid.flat)[len(groups) :]:
         axes.remove()
-    drawn = frame[(frame["kind"] == "measured") | (frame["supported"] >= KNOWN)]
+    drawn = frame[(frame["kind"] == "measured") | (frame["supported"] >= SUPPORTED)]
     low, high = drawn["profit"].min(), drawn["profit"].max()
-    # An interval may leave the picture, what it belongs to may not.
+    # An interval may leave the picture, its point may not.
     grid.flat[0].set_ylim(low - 0.25 * (high - low or 1), high + 0.25 * (high - low or 1))
     figure.supxlabel("discount (money)", fontsize=10)
     figure.supylabel("profit (money per customer)", fontsize=10)
@@ -67,7 +67,7 @@ def response_curves(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
 def _draw_group(axes: "Axes", rows: pd.DataFrame) -> None:
     line = rows[rows["kind"] == "predicted"].sort_values("dose")
     dose, profit = line["dose"].to_numpy(np.float64), line["profit"].to_numpy(np.float64)
-    supported = line["supported"].to_numpy(np.float64) >= KNOWN
+    supported = line["supported"].to_numpy(np.float64) >= SUPPORTED
     axes.plot(dose, profit, color=BLUE, linewidth=1.2, linestyle=(0, (1, 2)))
     axes.plot(dose, np.where(supported, profit, np.nan), color=BLUE, linewidth=2.2)
     points = rows[rows["kind"] == "measured"].sort_values("dose")
@@ -88,7 +88,7 @@ def _draw_group(axes: "Axes", rows: pd.DataFrame) -> None:
 
 @styled
 def profit_by_rule(frame: pd.DataFrame, *, lift: tuple[float, float, float], simulated: bool) -> "Figure":
-    """What each rule earns with its interval, best first; the champion, named before, is marked.
+    """What each rule earns with its interval, best first; the champion, chosen before, is marked.
 
     frame: policy, rule, name, dr, dr_ci_low, dr_ci_high, champion.  lift: of the champion over the best constant dose,
     with its interval.

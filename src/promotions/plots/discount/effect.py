@@ -28,7 +28,7 @@ NAMES = {
     "randomised_adjusted": "Test, with features",
     "contaminated": "Test, with columns measured after",
 }
-# Recorded controls in the picture of sensitivity, and those of them that are named there.
+# The numbers of recorded controls in the picture of sensitivity, and of controls named there.
 MOST_BENCHMARKS, NAMED_BENCHMARKS = 6, 3
 
 
@@ -147,7 +147,7 @@ def estimates(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
 
 @styled
 def sensitivity(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
-    """What an omitted confounder of given strength would leave of the log's estimate; recorded controls to compare.
+    """What an omitted confounder of given strength would leave of the log's estimate; recorded controls for comparison.
 
     frame: kind (grid or control), control, times, r2_dose, r2_outcome, estimate, robustness_value.
     """
@@ -220,5 +220,5 @@ def _column_name(name: str) -> str:
 
 
 def _digits_of(level: float) -> int:
-    """Decimals in which a round number is written out."""
+    """The decimals that a round number needs."""
     return len(number(level, MOST_DECIMALS).rstrip("0").partition(".")[2])

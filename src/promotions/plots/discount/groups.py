@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE = RULE_PALETTE[:2]
 PER_ROW = 2
-# More bins than these are levels of a category; they are drawn from top to bottom.
+# A column with more bins is a category; its levels are drawn from top to bottom.
 MANY = 8
 RULES = {"log": "learned from the log", "test": "learned from the other customers of the test"}
 
@@ -75,7 +75,7 @@ def effects_by_bin(frame: pd.DataFrame, *, overall: float, simulated: bool) -> "
 
 
 def _draw_bins(axes: "Axes", part: pd.DataFrame, overall: float) -> None:
-    """Bins from top to bottom. Above 0 for sure blue, below 0 for sure red, by each bin's own interval."""
+    """Bins from top to bottom: blue if the bin's interval lies above 0, red if it lies below 0."""
     hue = np.where(part["ci_low"] > 0, BLUE, np.where(part["ci_high"] < 0, ALERT, FAINT))
     place = part.index.to_numpy()
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)

@@ -1,4 +1,4 @@
-"""A line of small print in the header of a finished figure: at which margin its profit is."""
+"""A line of small print in the header of a finished figure: the margin behind its profit."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ def add_note(figure: "Figure", text: str, *, alert: bool = False) -> "Figure":
     engine = figure.get_layout_engine()
     left, low, wide, high = engine.get()["rect"]  # type: ignore[union-attr]
     header = before * (1 - low - high)
-    # What hangs from the top keeps its distance from the top, what stands on the bottom its distance from the bottom.
+    # Texts near the top keep their distance from the top, texts near the bottom their distance from the bottom.
     for line in figure.texts:
         x, y = line.get_position()
         if y > low + high:

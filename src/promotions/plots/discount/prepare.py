@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 SHOWN = 24
 BY_HAND = "by hand"
-# What a p-value of less than floats can hold is drawn as.
+# A p-value too small for a float is drawn as this.
 MOST = 38.0
 
 
 @styled
 def post_treatment(frame: pd.DataFrame, *, alpha: float, simulated: bool) -> "Figure":
-    """How far each column is from independence of the discount, in standard deviations.
+    """Distance of each column from independence of the discount, in standard deviations.
 
     frame: column, test, p_value, p_value_holm, barred (of ``post_treatment_table``; it may have no rows).
     """

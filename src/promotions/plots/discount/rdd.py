@@ -1,4 +1,4 @@
-"""The figures of ``discount_rdd``: the jump, what the bandwidth does to it, and cut-offs where nothing happens.
+"""The figures of ``discount_rdd``: the jump, its dependence on the bandwidth, and cut-offs where nothing happens.
 
 Pure functions from a long frame to a matplotlib figure. Money; ``simulated`` puts a note in the figure.
 """
@@ -42,7 +42,7 @@ def jump(frame: pd.DataFrame, *, running: str, simulated: bool) -> "Figure":
         for treated, hue in ((False, BELOW), (True, ABOVE)):
             _draw_side(axes, rows[rows["treated"] == treated], hue, float(points["customers"].max()))
         axes.axvline(cutoff, color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1.5)
-        # A value that a handful of customers share has an interval as wide as the picture.
+        # A value that few customers share has an interval as wide as the picture.
         sure = points[points["customers"] >= 0.01 * points["customers"].sum()]
         low, high = float(sure["ci_low"].min()), float(sure["ci_high"].max())
         axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
@@ -80,7 +80,7 @@ def bandwidth(frame: pd.DataFrame, *, running: str, simulated: bool) -> "Figure"
         axes.plot(rows["bandwidth"], rows["estimate"], "o", color=BELOW, markerfacecolor="white", markersize=6)
         given = rows[rows["given"].astype(bool)]
         axes.plot(given["bandwidth"], given["estimate"], "o", color=BELOW, markersize=6)
-        # Far from the cut-off the bend allowed leaves everything possible.
+        # Far from the cut-off the allowed bend makes every jump possible.
         low, high = float(rows["ci_low"].min()), float(rows["ci_high"].max())
         span = max(high, 0) - min(low, 0)
         axes.set_ylim(low - 0.35 * span if low < 0 else -0.05 * span, high + 0.35 * span if high > 0 else 0.35 * span)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 UNRANKED = "#B8B8B8"
-# More points hide each other.
+# With more points, they hide each other.
 SHOWN = 3000
 # Places side by side in a swarm.
 COLUMNS = 240
 PANELS = 6
 # Means along a line.
 GROUPS = 20
-# Levels of a category in a panel; customers of rarer ones stand together.
+# Levels of a category in a panel; rarer levels are drawn together.
 LEVELS = 8
 # Characters of a line beside the swarm.
 LONGEST_LINE = 46
@@ -44,7 +44,7 @@ def beeswarm(
 ) -> "Figure":
     """Contributions of the most telling features, a point a customer, coloured by the feature's value.
 
-    contributions, customers: (n, features), the same customers'.  table: of ``most_telling``.
+    contributions, customers: (n, features), of the same customers.  table: of ``most_telling``.
     """
     rows = table.reset_index(drop=True)
     moving = [shortened(str(name)) for name in rows.loc[rows["mean_absolute"] > 0, "feature"].head(2)]
@@ -97,8 +97,8 @@ def dependence(
 ) -> "Figure":
     """Contribution against value of the most telling features, a panel each; line: mean at about that value.
 
-    Frames as in ``beeswarm``. A number is shown from its 1 % to its 99 % quantile; (+2): contributions of two features
-    alike are in it.
+    Frames as in ``beeswarm``. A number is shown from its 1 % to its 99 % quantile; (+2): the contributions of two
+    similar features are included.
     """
     rows = table.head(PANELS).reset_index(drop=True)
     rising = [str(row["feature"]) for _, row in rows.iterrows() if "rises" in str(row["direction"])]
@@ -142,7 +142,7 @@ def _numbers(axes: "Axes", values: "pd.Series[Any]", contribution: Floats, chose
         axes.scatter(numbers[inside], contribution[inside], s=3, color=RULE_PALETTE[0], alpha=0.25, linewidths=0)
         within = present & (numbers >= low) & (numbers <= high)
         values_met = np.unique(numbers[within])
-        # A flag or a count has each of its values; others are met once each, and go into groups of equal size.
+        # A flag or a count has a mean at each value; most other values occur once, and form groups of equal size.
         starts = values_met if len(values_met) <= GROUPS else np.quantile(numbers[within], np.arange(GROUPS) / GROUPS)
         group = np.searchsorted(np.unique(starts), numbers[within], side="right") - 1
         size = np.bincount(group)
@@ -178,7 +178,7 @@ def _levels(axes: "Axes", values: "pd.Series[Any]", contribution: Floats, chosen
 
 
 def _faithfully(method: str, fidelity: float) -> str:
-    """How the contributions came about."""
+    """How the contributions were computed."""
     if method == "exact":
         return "exact SHAP values"
     return f"SHAP values, {method} (held-out R² {number(np.floor(fidelity * 1000) / 1000, 3)})"
@@ -190,13 +190,13 @@ def _spread_out(n: int) -> NDArray[np.intp]:
 
 
 def _standing(values: "pd.Series[Any]") -> Floats:
-    """Share of the known values below, ties in the middle: 0 to 1; NaN for a category and where it is not known."""
+    """Share of the values below, ties in the middle: 0 to 1; NaN for a category and for a missing value."""
     if not is_number(values):
         return np.full(len(values), np.nan)
     numbers = as_numbers(values)
     ranks = pd.Series(numbers).rank(method="average")
     present = int(ranks.notna().sum())
-    # Two values alone would stand at a quarter and three quarters; the extremes are the ends of the scale.
+    # Only two values would get a quarter and three quarters; the extremes have to be the ends of the scale.
     low, high = ranks.min(), ranks.max()
     if not present or high == low:
         return np.asarray(np.where(np.isnan(numbers), np.nan, 0.5))
@@ -204,7 +204,7 @@ def _standing(values: "pd.Series[Any]") -> Floats:
 
 
 def _swarm(x: Floats, lowest: float, reach: float) -> Floats:
-    """Heights from −1 to 1 which keep points of about the same x apart: the denser, the wider."""
+    """Heights from −1 to 1 that keep points of about the same x apart; denser points are spread wider."""
     bins = np.floor((x - lowest) / (reach or 1.0) * COLUMNS).astype(np.intp)
     order = np.lexsort((np.arange(len(x)), bins))
     counts = np.bincount(bins)
@@ -239,7 +239,7 @@ def _shorter(words: str, most: int) -> str:
 
 
 def _label(row: "pd.Series[Any]") -> str:
-    """A feature's name, what it means, and whose contributions are in it."""
+    """A feature's name, its meaning, and the features whose contributions are included."""
     name, meaning = shortened(str(row["feature"])), str(row["meaning"])
     lines = [name] if meaning == str(row["feature"]) else [name, _shorter(meaning, LONGEST_LINE)]
     others = str(row["together_with"])

@@ -1,6 +1,6 @@
 """The figures of ``evaluate``: pure functions from a long frame, one row a point, to a matplotlib figure.
 
-Each title states what was found in the frame it draws. Money is per customer; ``simulated`` puts a note in the figure.
+Each title states the finding in the frame it draws. Money is per customer; ``simulated`` puts a note in the figure.
 """
 
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ RATIO_LABEL = "C/R: cost per contact as a share of the revenue per response"
 
 @styled
 def profit_by_cost_ratio(frame: pd.DataFrame, *, ratio: float, shaded: str, simulated: bool) -> "Figure":
-    """Profit of each learner's threshold rule as contacts become dearer, and the ratio of today.
+    """Profit of each learner's threshold rule as contacts become dearer, and today's ratio.
 
     frame: ratio, profit, band_low, band_high, learner (with treat_all, and oracle where the truth is known).
     shaded: the learner whose band is drawn.
@@ -66,7 +66,7 @@ def profit_by_cost_ratio(frame: pd.DataFrame, *, ratio: float, shaded: str, simu
             f"now {plain(ratio)}", (ratio, 1), xycoords=("data", "axes fraction"), xytext=(4, -3),
             textcoords="offset points", va="top", fontsize=9, color=FAINT,
         )  # fmt: skip
-    # Treating everybody falls without end as contacts become dearer; it may leave the picture, the learners may not.
+    # Treating everybody falls without end as contacts become dearer; it may leave the picture, learners may not.
     held = frame.loc[frame["learner"] != "treat_all", "profit"] if len(curves) > 1 else frame["profit"]
     low, high = min(0.0, held.min()), max(0.0, frame["profit"].max())
     axes.set_ylim(low - 0.08 * (high - low or 1), high + 0.08 * (high - low or 1))
@@ -80,7 +80,7 @@ def profit_by_cost_ratio(frame: pd.DataFrame, *, ratio: float, shaded: str, simu
 
 @styled
 def profit_by_share(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
-    """What a budget for a share of the customers earns, one learner's best first.
+    """What a budget for a share of the customers earns, with one learner's best first.
 
     frame: share, spent, profit, ci_low, ci_high, band_low, band_high, learner.
     """
@@ -122,7 +122,7 @@ def profit_by_share(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
 
 @styled
 def qini(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
-    """What is gained as a growing share of customers, best first, is treated.
+    """The gain as a growing share of customers, best first, is treated.
 
     frame: share_treated, incremental_outcome, learner (with random, the straight line).
     """
@@ -162,7 +162,7 @@ def qini(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
 
 @styled
 def uplift_by_decile(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
-    """The effect that was measured in each tenth of each learner's ranking, a panel a learner.
+    """The measured effect in each tenth of each learner's ranking, a panel a learner.
 
     frame: decile (1 is predicted most responsive), uplift, ci_low, ci_high, learner.
     """
@@ -177,7 +177,7 @@ def uplift_by_decile(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         f"{readable_name(best)} {verb}: uplift {number(first[best], digits)} in its first decile, "
         f"{number(last[best], digits)} in its last"
     )
-    # The best of many learners leads by luck alone: a finding needs intervals that do not meet.
+    # The best of many learners leads by luck alone; a finding needs intervals that do not meet.
     if panels[best]["ci_low"].iloc[0] <= panels[best]["ci_high"].iloc[-1]:
         title = "No learner tells its first decile from its last: the intervals overlap"
     subtitle = "Measured uplift by decile of the estimated effect, with 95% intervals; dotted: mean of all"
@@ -295,7 +295,7 @@ def profit_table(frame: pd.DataFrame, *, ratio: float, simulated: bool) -> "Figu
     figure = new_figure(title, subtitle, simulated=simulated, height=1.1 + 0.4 * len(learners))
     axes = figure.subplots()
     largest = float(np.nanmax(np.abs(profits))) or 1.0
-    # White is zero. The dark ends of the scheme, on which no number could be read, are left out.
+    # White is zero. The dark ends of the scheme are left out, as no number could be read on them.
     axes.imshow(profits, cmap="RdBu", vmin=-1.35 * largest, vmax=1.35 * largest, aspect="auto")
     digits = decimals(profits.ravel())
     for row, column in np.ndindex(*profits.shape):
@@ -362,5 +362,5 @@ def _policy_name(policy: str) -> str:
 
 
 def _rules(rows: pd.DataFrame) -> pd.Series:
-    """The rule of each policy; a policy without a learner, such as treat_all, is a constant one."""
+    """The rule of each policy; a policy without a learner, such as treat_all, is a constant."""
     return rows["rule"].where(rows["policy"].str.contains(".", regex=False), CONSTANT).astype(str)

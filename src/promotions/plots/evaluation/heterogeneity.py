@@ -1,4 +1,4 @@
-"""The figures of who is affected and whether the predictions may be believed."""
+"""The figures of who is affected, and of whether the predictions hold."""
 
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,7 @@ def calibration(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
         for low, high, width in (("band_low", "band_high", 0.8), ("ci_low", "ci_high", 2.0)):
             axes.vlines(rows["predicted"], rows[low], rows[high], color=hues[name], linewidth=width)
         axes.plot(rows["predicted"], rows["uplift"], "o", markersize=4.5, color=hues[name])
-        # Of a learner that tells nobody apart, a line as short as that.
+        # A learner that predicts the same for everybody has a line of length 0.
         ends = np.array([rows["predicted"].min(), rows["predicted"].max()])
         axes.plot(ends, ends, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=3)
         axes.set_title(readable_name(name), fontweight="bold")

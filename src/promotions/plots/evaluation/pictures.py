@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def pictures_of_evaluation(
     tables: Mapping[str, pd.DataFrame], *, ratio: float, shown: str, simulated: bool
 ) -> dict[str, "Callable[[], Figure]"]:
-    """What draws the figures of ``evaluate``, under the names of their files. ratio: today's.  shown: whose curves."""
+    """Functions that draw the figures of ``evaluate``, by file name. ratio: today's.  shown: learners with curves."""
     by_ratio, deciles = tables["profit_by_cost_ratio"], tables["uplift_by_decile"]
     drawn: dict[str, Callable[..., Figure]] = {
         "policy_values": partial(policy_values, tables["policy_values"]),

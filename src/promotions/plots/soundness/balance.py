@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @styled
 def balance(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
-    """How far the arms' means lie apart, a dot a column (a love plot), the largest differences at the top.
+    """Differences of the arms' means, a dot a column (a love plot), the largest differences at the top.
 
-    Shown are the columns of every feature that depends on treatment, then the largest differences, ``SHOWN`` in all.
+    It shows the columns of every feature that depends on treatment, then the largest differences, ``SHOWN`` in all.
 
     frame: column, feature, test (mean or distribution), smd, p_value_holm, ci_low, ci_high, differs. A feature depends
     on treatment if one of its means or its distribution differs.
@@ -63,7 +63,7 @@ def balance(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
     for text, depends in zip(axes.get_yticklabels(), rows["depends"], strict=True):
         text.set(fontweight="bold" if depends else "normal", color=ALERT if depends else INK, fontsize=9)
     low, high = float(rows[["smd", "ci_low"]].to_numpy().min()), float(rows[["smd", "ci_high"]].to_numpy().max())
-    # One feature that is the treatment itself would squeeze all others into a line.
+    # A feature that is the treatment itself would squeeze all others into a line.
     logarithmic = max(-low, high) > 7 * LARGE_DIFFERENCE
     margin = 1.5 if logarithmic else 1.1
     left, right = min(-1.25 * LARGE_DIFFERENCE, margin * low), max(1.25 * LARGE_DIFFERENCE, margin * high)

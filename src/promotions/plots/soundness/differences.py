@@ -7,7 +7,7 @@ from promotions.plots.style import FAINT, INK
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Columns in a picture, and what is called a large standardised difference (Austin 2009).
+# Columns in a picture, and the size from which a standardised difference is called large (Austin 2009).
 SHOWN = 30
 LARGE_DIFFERENCE = 0.1
 

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Of a histogram, each around a whole even per cent.
+# Bins of a histogram, each around a whole even per cent.
 BINS = 51
-# Half a bar.
+# Half the width of a bar.
 MARGIN = 0.01
 TREATED, CONTROL = RULE_PALETTE[1], RULE_PALETTE[0]
 
 
 @styled
 def overlap(frame: pd.DataFrame, *, simulated: bool, limit: float | None = None) -> "Figure":
-    """The distribution of chances of treatment, of the treated above and of control below.
+    """The distribution of chances of treatment, the treated above and control below.
 
-    frame: treatment, propensity, one row a customer.  limit: who lies below it, or above 1 − limit, was left out; None
-    for the chances of a design, which leave nobody out.
+    frame: treatment, propensity, one row a customer.  limit: customers below it, or above 1 − limit, were left out;
+    None for the chances of a design, which leave nobody out.
     """
     chance, treated = frame["propensity"].to_numpy(), frame["treatment"].to_numpy() == 1
     if limit is None:
@@ -74,7 +74,7 @@ def _draw_arms(
 
 @styled
 def weighted_balance(frame: pd.DataFrame, *, simulated: bool) -> "Figure":
-    """Standardised differences between the arms as they are and weighted, two dots a column, the largest at the top.
+    """Standardised differences between the arms, unweighted and weighted, two dots a column, the largest at the top.
 
     frame: column, smd_before, smd_after.
     """

@@ -1,13 +1,13 @@
-"""A simulated grocery retailer's randomised SMS, in the raw layout of X5 RetailHero, with the truth known.
+"""A simulated grocery retailer's randomised SMS, in the raw layout of X5 RetailHero, with the truth.
 
-X5 sent a promotional SMS to half of its customers by lot and watched whether they bought. This source draws customers
-like those, as they come about: a person makes orders, orders have baskets, a card collects points, points are spent. It
-writes what X5 published, products, clients, every row of every receipt, treatment and ``target``, and for each customer
-the two numbers no real experiment shows: mu0 = P(buys | no SMS) and tau = P(buys | SMS) - mu0.
+X5 sent a promotional SMS to half of its customers by lot and watched whether they bought. This source simulates such
+customers step by step: a person makes orders, orders have baskets, a card collects points, points are spent. It writes
+what X5 published: products, clients, every row of every receipt, treatment and ``target``. For each customer it adds
+the two numbers that no real experiment shows: mu0 = P(buys | no SMS) and tau = P(buys | SMS) - mu0.
 
-Calibrated on facts about X5: control means and SDs of the earlier study, arm rates of the public labels, issue dates in
-the sample of clients, rows and customers of the purchase log, the list of products, shapes in 101 public purchase
-histories. Docstrings give the target as mean (SD): large draws meet means to 3 %, SDs to 10 %.
+It is calibrated on facts about X5: control means and SDs of the earlier study, arm rates of the public labels, issue
+dates in the sample of clients, rows and customers of the purchase log, the list of products, shapes in 101 public
+purchase histories. Docstrings give the target as mean (SD): large draws meet means to 3 %, SDs to 10 %.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ __all__ = ["CAMPAIGN_DATE", "load", "response_probabilities", "to_customers"]
 
 MIN_CUSTOMERS = 1_000
 PROPENSITY = 0.5
-# A million rows of the log: memory stays bounded, and a piece is worth a vectorised operation.
+# A million rows of the log: small enough to bound memory, large enough for vectorised operations.
 CUSTOMERS_AT_ONCE = 10_000
 
 
@@ -42,14 +42,14 @@ def load(params: Mapping[str, Any], rng: np.random.Generator) -> Iterator[tuple[
     """Draw ``params["customers"]`` customers: pieces of tables, each with its table's name, to be appended.
 
     ``products`` comes once; then ``clients``, ``purchases``, ``uplift_train`` and ``truth`` for every 10,000 customers.
-    Customers are independent and identically distributed: neither their order nor their ids tell anything.
+    Customers are independent and identically distributed: their order and their ids carry no information.
     Raises InputError if ``params`` holds another key, or a number of customers that is no integer of 1,000 or more.
     """
     return _pieces(_checked_size(params), rng)
 
 
 def to_customers(tables: Ingested, params: Mapping[str, Any]) -> Customers:  # noqa: ARG001 (protocol)
-    """The simulated experiment, its features aggregated from the raw purchases like those of any other log."""
+    """The simulated experiment; its features are aggregated from raw purchases, as for any other log."""
     log = RawFile(tables.path("purchases"), origin="purchases")
     return assemble(
         tables, log, {name: name for name in KNOWN}, propensity=PROPENSITY, simulated=True, campaign=CAMPAIGN_DATE

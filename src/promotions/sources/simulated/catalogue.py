@@ -1,6 +1,6 @@
-"""The products of the simulated shops: categories, brands and weights, how often each is bought and what it costs.
+"""The products of the simulated shops: categories, brands, weights, popularity and prices.
 
-Calibrated on X5's own list: 43,038 products in 3 / 42 / 201 / 790 nested categories, 4,296 brands (two giants with
+Calibrated on X5's list: 43,038 products in 3 / 42 / 201 / 790 nested categories, 4,296 brands (two giants with
 4,344 and 3,071 products, median 3, a quarter with one), 3,193 vendors, 12 % without a brand, 3.5 % own trademarks,
 5.6 % alcohol, netto with the quantiles .04 / .15 / .30 / .50 / 1.00 at 5 / 25 / 50 / 75 / 95 %.
 """
@@ -32,7 +32,7 @@ POPULARITY_SHIFT = 10.0
 
 
 class Pool(IntEnum):
-    """Kinds of product that customers have a taste for; famous are the two giant brands, heavy is a netto above .7."""
+    """Kinds of product for which customers have tastes; famous: the two giant brands, heavy: a netto above .7."""
 
     ALCOHOL = 0
     OWN = 1
@@ -42,7 +42,7 @@ class Pool(IntEnum):
     FAMOUS_HEAVY = 5
 
 
-# Money that a purchase of the average product of a pool costs the average customer.
+# The average customer's cost of a purchase of the average product, by pool.
 POOL_PRICES = {
     Pool.ALCOHOL: 170.0,
     Pool.OWN: 43.0,
@@ -58,8 +58,8 @@ class Catalogue:
     """The products in the order of their pools.
 
     table: as in X5's file, in the order of the ids. identifier, price: of each product. quantile: the product bought is
-    the first whose ``quantile`` exceeds pool + u, u uniform. By pool, over purchases: the mean netto, the share branded
-    and the mean brand score (see ``brand_scores``) of the branded.
+    the first whose ``quantile`` exceeds pool + u, u uniform. By pool, over purchases: the mean netto, the share of
+    branded products and their mean brand score (see ``brand_scores``).
     """
 
     table: pa.Table
@@ -72,7 +72,7 @@ class Catalogue:
 
 
 def draw_catalogue(rng: np.random.Generator) -> Catalogue:
-    """All products. Popularity within a pool falls as 1/(rank + 10), the rank by lot."""
+    """All products. Popularity within a pool falls as 1/(rank + 10), with random ranks."""
     brand, kind = _brands(rng)
     netto = _netto(rng, kind)
     score = brand_scores(brand)
@@ -90,7 +90,7 @@ def draw_catalogue(rng: np.random.Generator) -> Catalogue:
     popularity = 1 / (rank + 1 + POPULARITY_SHIFT)
     popularity /= by_pool(popularity)[pool]
     price = np.clip(netto, 0.1, 2) ** 0.35 * np.exp(0.6 * rng.standard_normal(PRODUCTS))
-    # Scaled, so that a few best-sellers that happen to be dear do not make a whole run dear.
+    # Scaled, so that a few expensive best-sellers do not make a whole run expensive.
     price *= np.array([POOL_PRICES[each] for each in Pool])[pool] / by_pool(popularity * price)[pool]
     scored = popularity * ~np.isnan(score)
 
@@ -123,13 +123,13 @@ def brand_scores(brand: Integers) -> Floats:
 def _brands(rng: np.random.Generator) -> tuple[Integers, Integers]:
     """The brand of each product (-1: none; 0 and 1 the giants) and whether it is alcohol, an own trademark or neither.
 
-    Sizes: quantiles of a lognormal law with median 3, log-SD 1.304; the first giant takes what is left. Brands are own
-    or alcoholic as a whole: so many of the small ones, in an order by lot, that their products make up the shares.
+    Sizes: quantiles of a lognormal law with median 3, log-SD 1.304; the first giant takes what is left. Whole brands
+    are own trademarks or alcohol: as many small ones, in random order, as make up these shares of the products.
     """
     branded = round(PRODUCTS * (1 - UNBRANDED))
     steps = (np.arange(BRANDS - 2) + 0.5) / (BRANDS - 2)
     small = np.maximum(np.rint(3.0 * np.exp(1.304 * ndtri(steps))), 1).astype(np.int64)
-    # Large ones come last, so that the brand at the end of a share misses it by little.
+    # Large brands come last, so that the brand at the end of a share misses it by little.
     small = rng.permutation(small)
     small = small[np.argsort(small > LARGE_BRAND, kind="stable")]
     reached = np.cumsum(small) / branded
@@ -145,7 +145,7 @@ def _brands(rng: np.random.Generator) -> tuple[Integers, Integers]:
 
 
 def _netto(rng: np.random.Generator, kind: Integers) -> Floats:
-    """Weight of each product by the quantiles of X5's, most in whole twentieths; alcohol comes in bottles."""
+    """Weight of each product by X5's quantiles, mostly in whole twentieths; alcohol comes in bottles."""
     netto = np.exp(np.interp(rng.random(PRODUCTS), NETTO_SHARES, np.log(NETTO_QUANTILES)))
     coarse = (netto >= 0.1) & (rng.random(PRODUCTS) < ROUND_NETTO)
     netto = np.where(coarse, np.rint(netto * 20) / 20, np.round(netto, 3))
@@ -178,11 +178,11 @@ def _categories(rng: np.random.Generator, alcohol: NDArray[np.bool_]) -> dict[st
 
 
 def _parents(rng: np.random.Generator, above: int, below: int) -> Integers:
-    """The category above of each category below; every one above has at least one below."""
+    """The parent of each category of the lower level; every parent has at least one child."""
     return rng.permutation(np.concatenate([np.arange(above), rng.integers(0, above, below - above)]))
 
 
 def _named(rng: np.random.Generator, numbers: Integers, missing: NDArray[np.bool_] | None = None) -> pa.Array:
-    """Identifiers of the things that ``numbers`` count from 0."""
+    """Identifiers for ``numbers`` 0, 1, …, the same number with the same identifier."""
     names = string_column(Identifiers(rng).take(int(numbers.max()) + 1))
     return names.take(pa.array(numbers, mask=missing))

@@ -1,4 +1,4 @@
-"""Receipts and the rows on them: when, where, what, how much it cost and which points moved."""
+"""Receipts and their rows: time, store, products, prices and points."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ SIZE_DISPERSION = 3.0
 NEARBY_STORES = 4
 POINTS_PER_MONEY = 0.0093
 GIFT, EXPRESS, REGULAR = 16.2, 26.9, 72.0  # mean points of one event
-# Shares of the quantities in X5's histories; 0 are weighed goods.
+# Shares of the quantities in X5's histories; quantity 0 means weighed goods.
 QUANTITIES = {1: 0.731, 2: 0.146, 0: 0.055, 3: 0.031, 4: 0.0175, 5: 0.0112, 6: 0.0055, 10: 0.0028}
 QUANTITY_OF_DRAW = np.repeat(
     np.array([*QUANTITIES], np.int8), np.diff(np.rint(2**16 * np.cumsum([0, *QUANTITIES.values()])).astype(int))
@@ -78,7 +78,7 @@ def draw_rows(rng: np.random.Generator, traits: pd.DataFrame, visits: pd.DataFra
     pool = np.zeros(count, np.int64)
     for limit in limits[:, 1:-1].T:
         pool += draw >= np.repeat(limit, rows_of_customer)
-    # Where the draw falls inside the pool's share is uniform again, and picks the product.
+    # The position of the draw within the pool's share is uniform again, and picks the product.
     cell = pool + np.repeat(np.arange(len(traits)) * limits.shape[1], rows_of_customer)
     lower, upper = limits.ravel()[cell], limits.ravel()[cell + 1]
     inside = np.minimum((draw - lower) / (upper - lower), 1 - 1e-9)
@@ -91,10 +91,10 @@ def draw_rows(rng: np.random.Generator, traits: pd.DataFrame, visits: pd.DataFra
 
 
 def move_points(rng: np.random.Generator, traits: pd.DataFrame, visits: pd.DataFrame, total: Floats) -> pd.DataFrame:
-    """``visits`` with what was paid and the points of each receipt: whole ones spent, at most what the receipt sums to.
+    """``visits`` with the money paid and the points of each receipt. Whole points are spent, at most the receipt's sum.
 
-    Events fall on receipts by lot; those that would spend before the customer's first redemption do not take place.
-    Regular points are received for what is paid, in tenths.
+    Events fall on random receipts; spending before the customer's first redemption does not take place. Regular points
+    are received for what is paid, in tenths.
     """
     customer = visits["customer"].to_numpy()
     generosity = traits["generosity"].to_numpy()
@@ -116,9 +116,9 @@ def move_points(rng: np.random.Generator, traits: pd.DataFrame, visits: pd.DataF
 def purchases_table(
     client: Strings, transaction: Strings, store: Strings, receipts: pd.DataFrame, rows: Rows, catalogue: Catalogue
 ) -> pa.Table:
-    """X5's purchase log: one row a product on a receipt. client, store: names by number; transaction: by receipt.
+    """X5's purchase log: one row a product on a receipt. client, store: ids by number; transaction: ids by receipt.
 
-    trn_sum_from_red shares out what was paid over the rows of receipts with redemptions, and is null on the others.
+    trn_sum_from_red divides the money paid among the rows of receipts with redemptions, and is null on the others.
     """
     receipt = np.repeat(np.arange(len(receipts)), receipts["rows"])
     redeemed = receipts["purchase_sum"].to_numpy() < rows.total
@@ -160,7 +160,7 @@ def _day(rng: np.random.Generator, at_weekend: NDArray[np.bool_], first: Integer
 
 
 def _second_of_day(rng: np.random.Generator, traits: pd.DataFrame, customer: Integers) -> Integers:
-    """Quarter of the day by the customer's habit; within it uniform, but nights near six and evenings soon after."""
+    """Quarter of the day by the customer's habit; uniform within it, but nights near and evenings soon after six."""
     draw, within = rng.random(len(customer)), rng.random(len(customer))
     quarter = np.zeros(len(customer), np.int64)
     for limit in ("night", "morning", "afternoon"):
@@ -172,14 +172,14 @@ def _second_of_day(rng: np.random.Generator, traits: pd.DataFrame, customer: Int
 def _taste_limits(traits: pd.DataFrame, catalogue: Catalogue) -> Floats:
     """Cumulated shares of the pools in the purchases of each customer: n × 7, from 0 to 1.
 
-    Alcohol and own trademarks have the customer's shares. Of the rest, the share of famous brands and that of heavy
-    goods are such that the average purchase has the customer's brand score and netto, in this catalogue.
+    Alcohol and own trademarks have the customer's shares. Among the other purchases, the shares of famous brands and of
+    heavy goods make the average purchase have the customer's brand score and netto, in this catalogue.
     """
     alcohol, own_trademarks = traits["alcohol"].to_numpy(), traits["own"].to_numpy()
     remaining = 1 - alcohol - own_trademarks
 
     def second_share(excess: Floats, first: Floats, second: Floats) -> Floats:
-        """Share s of the second kind in the rest that makes the excess over the customer's mean zero on average."""
+        """Share s of the second kind in the others that makes the excess over the customer's mean zero on average."""
         fixed = (alcohol * excess[:, Pool.ALCOHOL] + own_trademarks * excess[:, Pool.OWN]) / remaining
         return np.clip((first + fixed) / (first - second), 0.02, 0.98)
 
@@ -209,7 +209,7 @@ def _taste_limits(traits: pd.DataFrame, catalogue: Catalogue) -> Floats:
 
 
 def _place(rng: np.random.Generator, events: pd.Series, amount: Floats, visits: pd.DataFrame) -> Floats:
-    """Whole points per receipt: each customer's events, of exponential size, each on a receipt of theirs by lot."""
+    """Whole points per receipt: each customer's events have exponential sizes, and fall on random receipts."""
     who = np.repeat(np.arange(len(events)), events)
     orders = np.bincount(visits["customer"], minlength=len(events))
     first = np.cumsum(orders) - orders

@@ -1,7 +1,7 @@
 """The customers of the simulated retailer: who they are, how they shop, their loyalty card and their points.
 
-A trait is what a customer tends to; the rows of ``receipts`` are what then happens, so the marginals given here as
-mean (SD) are those of the features computed from the rows, X5's control means and SDs in the earlier study.
+A trait is a customer's tendency; the rows of ``receipts`` are what then happens. The marginals given here as mean (SD)
+are those of the features computed from the rows: X5's control means and SDs in the earlier study.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ LOG_DAYS = 118
 GENDERS = ("F", "M", "U")
 KNOWN_AGES = (14, 100)
 TYPICAL_AGE = 46.0
-# Entry errors: toddlers, centenarians, years of birth in place of ages, and slips of the sign.
+# Entry errors: toddlers, centenarians, years of birth in place of ages, and wrong signs.
 AGE_OUTLIERS = {(0, 13): 0.0080, (101, 120): 0.0024, (700, 1901): 0.0010, (-2400, -1000): 0.0005}
 MEDIAN_ORDERS = 13.5
 LOG_ORDERS_SD = 0.8
@@ -40,7 +40,7 @@ def draw_traits(rng: np.random.Generator, size: int) -> pd.DataFrame:
 
 
 def clients_table(identifier: Strings, traits: pd.DataFrame) -> pa.Table:
-    """X5's table of clients. A first redemption soon after the campaign is written too, as in X5's file."""
+    """X5's table of clients. It includes first redemptions soon after the campaign, as X5's file does."""
     campaign = CAMPAIGN_DATE.value // 10**9
     issued, redeemed = traits["issued"].to_numpy(), traits["redeemed"].to_numpy()
     columns = {
@@ -65,7 +65,7 @@ def frequency(orders: NDArray[np.int64]) -> Floats:
 
 
 def _demographics(rng: np.random.Generator, size: int) -> Columns:
-    """Age 14 + 81·Beta in whole years, 46.46 (16); gender F .38 / M .16 / U .46, men rather among the young.
+    """Age 14 + 81·Beta in whole years, 46.46 (16); gender F .38 / M .16 / U .46, more men among the young.
 
     1.2 % of the recorded ages are wrong, some absurdly: 46.46 (60.60) before they are cleaned.
     """
@@ -86,8 +86,8 @@ def _visits(rng: np.random.Generator, traits: pd.DataFrame) -> Columns:
     """How often, when and where: orders, weekend habit, habits of the time of day, active days, home store.
 
     orders: lognormal in whole orders with mean 18.5 (45,786,568 log rows / 400,162 customers / 6.2 rows an order).
-    weekend: share of orders at weekends, Beta with mean .281; with the size of baskets it makes 1.81 (1.80) rows bought
-    at weekends per order. night, morning, afternoon: Dirichlet, cumulated; older customers come in the morning.
+    weekend: share of orders at weekends, Beta with mean .281; with the size of baskets this gives 1.81 (1.80) rows
+    bought at weekends per order. night, morning, afternoon: Dirichlet, cumulated; older customers come in the morning.
     Three quarters are active in the whole log, the others start late or stop early, and are active for 21 days or more.
     """
     size, age = len(traits), older(traits["age"].to_numpy())
@@ -114,12 +114,12 @@ def _visits(rng: np.random.Generator, traits: pd.DataFrame) -> Columns:
 
 
 def _baskets(rng: np.random.Generator, traits: pd.DataFrame) -> Columns:
-    """What goes into a basket. Two factors drive it: its size (``rows``) and the level of prices (``prices``).
+    """The contents of baskets. Two factors drive them: their size (``rows``) and the level of prices (``prices``).
 
     Frequent and older customers fill smaller baskets. The features per order: products 6.4 (3.9), paid 494.55 (371.18),
-    netto 3.10 (2.65; large baskets hold the heavy goods), own trademarks .97 (.77; rather of the thrifty), alcohol
-    .10 (.21; most never buy any), brand score .43 (.06; rises with prices). ``netto`` and ``brand`` are what the
-    customer's average purchase weighs and scores, ``own`` and ``alcohol`` shares of the purchases.
+    netto 3.10 (2.65; large baskets hold the heavy goods), own trademarks .97 (.77; more for the thrifty), alcohol
+    .10 (.21; most never buy any), brand score .43 (.06; rises with prices). ``netto`` and ``brand`` are the weight and
+    the score of the customer's average purchase, ``own`` and ``alcohol`` are shares of the purchases.
     """
     size = len(traits)
     basket = -0.1 * frequency(traits["orders"].to_numpy()) - 0.15 * older(traits["age"].to_numpy())
@@ -143,10 +143,10 @@ def _baskets(rng: np.random.Generator, traits: pd.DataFrame) -> Columns:
 def _loyalty_card(rng: np.random.Generator, traits: pd.DataFrame) -> Columns:
     """When the card was issued and points were first redeemed, in whole seconds from the campaign (negative: before).
 
-    Issued 728.46 (162.14) days ago, within 714 days as X5's dates of issue. The first redemption follows after an
-    exponential wait, shorter for frequent customers; who has to wait longer than the card is old has not redeemed when
-    the campaign starts (11 %). So truncated, the wait is 224.39 (199.67) days, and the first redemption 504.07 (244.63)
-    days ago; both SDs fall short (188 and 227).
+    Issued 728.46 (162.14) days ago, within 714 days like X5's dates of issue. The first redemption follows after an
+    exponential wait, shorter for frequent customers; a customer whose wait is longer than the card's age has not
+    redeemed when the campaign starts (11 %). So truncated, the wait is 224.39 (199.67) days, and the first redemption
+    504.07 (244.63) days ago; both SDs are smaller here (188 and 227).
     """
     issued = CARD_WINDOW_CENTRE + CARD_WINDOW_HALF * (2 * rng.beta(2.22, 1.17, len(traits)) - 1)
     wait = 300 * np.exp(-0.2 * frequency(traits["orders"].to_numpy())) * rng.standard_exponential(len(traits))
@@ -155,12 +155,12 @@ def _loyalty_card(rng: np.random.Generator, traits: pd.DataFrame) -> Columns:
 
 
 def _points(rng: np.random.Generator, traits: pd.DataFrame) -> Columns:
-    """How often points are spent and express points received, and how generously regular points are credited.
+    """How often points are spent and express points received, and the rate of regular points.
 
-    Poisson numbers, each of an exponential amount, over n_orders: most customers have none, and the extremes are among
-    the rare shoppers. Spent points are zero or negative: express -.66 (2.61), zero for three quarters; regular about
-    -4 (7), zero for two fifths. Who never redeemed has spent none. Express points received .04 (.49), zero for nearly
-    all; regular ones 4.58 (4.79), about .93 % of what is paid.
+    Poisson numbers of exponential amounts, over n_orders: most customers have none, and the extremes are among the rare
+    shoppers. Spent points are zero or negative: express -.66 (2.61), zero for three quarters; regular about -4 (7),
+    zero for two fifths. Customers who never redeemed have spent none. Express points received .04 (.49), zero for
+    nearly all; regular ones 4.58 (4.79), about .93 % of what is paid.
     """
     size, orders, redeems = len(traits), traits["orders"].to_numpy(), (traits["redeemed"] < 0).to_numpy()
     return {

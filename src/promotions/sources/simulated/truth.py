@@ -1,8 +1,7 @@
 """What no real experiment shows: mu0 = P(buys | no SMS) and tau = P(buys | SMS) - mu0 of each simulated customer.
 
-Both are functions of features that anyone can compute from the raw tables, and of nothing else. The two intercepts were
-solved once on a draw of 1,000,000 customers; all constants are fixed, so the functions are the same at every size and
-seed.
+Both are functions only of features that can be computed from the raw tables. The two intercepts were solved once on a
+draw of 1,000,000 customers; all constants are fixed, so the functions are the same at every size and seed.
 """
 
 import numpy as np
@@ -42,7 +41,7 @@ def response_probabilities(features: pd.DataFrame) -> tuple[Floats, Floats]:
 
 
 def observed_features(traits: pd.DataFrame, receipts: pd.DataFrame) -> pd.DataFrame:
-    """Those features of each customer, from what the raw tables say: dates in seconds, recorded ages, whole points."""
+    """These features of each customer as the raw tables give them: dates in seconds, recorded ages, whole points."""
     customer = receipts["customer"].to_numpy()
     orders = np.bincount(customer, minlength=len(traits))
 
@@ -81,12 +80,12 @@ def _response(features: pd.DataFrame) -> Floats:
 
 
 def _effect(features: pd.DataFrame) -> Floats:
-    """What the SMS adds to the log-odds: most for the old who do not spend express points already.
+    """What the SMS adds to the log-odds: most for old customers who do not spend express points already.
 
     d = d0 + .02·older + saved·(.16 + .32·expit((age - 67)/2)) - .22·1{n_orders <= 4} + .04·1{products > 8, woman},
     saved = exp(express points spent/2), which is 1 if none were spent and falls towards 0; a missing age counts as
-    typical. So -.3 < d < .6. Falling in express points and rising in age as in the study, and as steep as its gains:
-    the mean of tau is .0332, that of the best 8, 16 and 32 % about .10, .08 and .06; 8 % are harmed.
+    typical. So -.3 < d < .6. d falls in express points and rises in age as in the study, as steeply as its gains: the
+    mean of tau is .0332, that of the best 8, 16 and 32 % about .10, .08 and .06; 8 % are harmed.
     """
     age = features["age"].fillna(TYPICAL_AGE).to_numpy()
     saved = np.exp(features["express_points_spent_per_order"].to_numpy() / 2)
