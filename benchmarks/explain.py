@@ -24,8 +24,8 @@ from benchmarks.processes import draw
 from promotions.boosting.settings import Boosting
 from promotions.explanation import explain
 from promotions.learners import Training, make_learner
+from promotions.learners.estimators.forest import HonestCausalForest
 from promotions.learners.fitted import Effect, TreeSum
-from promotions.learners.forest import HonestCausalForest
 from promotions.nuisances import cross_fit_outcomes
 
 PARAMS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())

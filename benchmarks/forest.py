@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.processes import PROCESSES, Experiment, draw
-from promotions.learners.forest import HonestCausalForest
+from promotions.learners.estimators.forest import HonestCausalForest
 
 TREES, LEAF = 200, 50
 SCALES = (25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)

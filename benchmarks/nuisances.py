@@ -46,7 +46,7 @@ from promotions.boosting.binned import Binned
 from promotions.boosting.cross_fitting import means_after
 from promotions.boosting.settings import Boosting, is_binary, make_classifier, make_regressor
 from promotions.learners import Training, make_learner
-from promotions.learners.econml_bridge import ConstantPropensity
+from promotions.learners.estimators.econml_bridge import ConstantPropensity
 from promotions.nuisances import cross_fit_outcomes
 
 ROWS, SEEDS, DEFAULT_ROWS, NEW, FOLDS = 100_000, 3, 10_000, 20_000, 5

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from promotions.inference.clusters import Z_95, clustered_error, one_sided_p_value
+from promotions.inference.student import t_quantile, t_tail
 
 LEVEL = 0.95
 
@@ -80,8 +80,8 @@ class Effect:
     @classmethod
     def student(cls, estimate: float, error: float, freedom: float = np.inf) -> "Effect":
         """Estimate ± t·error, t the 97.5 % point of Student's distribution (the normal one if ``freedom`` is inf)."""
-        margin = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * error
-        p_value = float(2 * stats.t.sf(abs(estimate) / error, freedom)) if error > 0 else float(estimate == 0)
+        margin = t_quantile(0.5 + LEVEL / 2, freedom) * error
+        p_value = 2 * t_tail(abs(estimate) / error, freedom) if error > 0 else float(estimate == 0)
         return cls(float(estimate), float(error), float(estimate - margin), float(estimate + margin), p_value)
 
     def to_dict(self) -> dict[str, float]:

@@ -41,7 +41,7 @@ class Learner(Protocol):
 
 def _learners() -> dict[str, Callable[..., Learner]]:
     """The classes of this folder's modules that have an ``entry``, by that name."""
-    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__) if not module.ispkg]
     return {
         vars(each)["entry"]: each
         for module in modules

@@ -1,8 +1,9 @@
 """What all learners but the forest share: a fitted effect, and two backends that fit it."""
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,15 @@ class EffectLearner:
         self.effect_.save(folder)
 
 
-def choose_backend(backend: object, shared: Estimate, econml: Estimate, key: str) -> Estimate:
-    """The function behind a learner: ours, on shared nuisances and bins, or econml's own class."""
-    return {SHARED: shared, ECONML: econml}[require_choice(backend, (SHARED, ECONML), f"{key}.backend")]
+def choose_backend(backend: object, shared: Estimate, key: str) -> Estimate:
+    """The function behind a learner: ours, on shared nuisances and bins, or that of econml's own class.
+
+    ``estimators.econml_bridge`` has the second by the same name. Raises InputError for another backend.
+    """
+    if require_choice(backend, (SHARED, ECONML), f"{key}.backend") == SHARED:
+        return shared
+    bridge = import_module("promotions.learners.estimators.econml_bridge")
+    return cast(Estimate, getattr(bridge, shared.__name__))
 
 
 def outcome_model(model: Mapping[str, Any] | str, key: str) -> Boosting | None:

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from promotions.learners.data import Training
 from promotions.learners.fitted import TreeSum
-from promotions.learners.forest import HonestCausalForest
 
 # Folder of the forest with all trees, which intervals need.
 FOREST = "forest"
@@ -38,6 +37,9 @@ class CausalForest:
         seed: int,
         key: str = "learners.causal_forest",
     ) -> None:
+        # scikit-learn, which the forest is an estimator of, takes two seconds to import: those of this learner alone.
+        from promotions.learners.estimators.forest import HonestCausalForest
+
         self.forest = HonestCausalForest(
             groups=groups,
             sequences=sequences,

@@ -4,7 +4,6 @@ import numpy as np
 
 from promotions.base.rounding import alike
 from promotions.base.validation import require_number
-from promotions.learners import econml_bridge
 from promotions.learners.base import SHARED, EffectLearner, choose_backend
 from promotions.learners.data import Training
 from promotions.learners.fitted import LinearEffect, standardise
@@ -41,7 +40,7 @@ class DoubleML(EffectLearner):
     def __init__(self, winsorize: float, backend: str = SHARED, *, seed: int, key: str = "learners.double_ml") -> None:
         number = require_number(winsorize, f"{key}.winsorize", 0, low_open=True, noun="number of standard deviations")
         self.winsorize = float(number)
-        self.estimate = choose_backend(backend, linear_effect, econml_bridge.linear_effect, key)
+        self.estimate = choose_backend(backend, linear_effect, key)
         self.seed = seed
 
     def fit(self, train: Training) -> "DoubleML":

@@ -7,7 +7,6 @@ import numpy as np
 
 from promotions.base.errors import InputError
 from promotions.boosting.settings import Boosting, is_binary, predict
-from promotions.learners import econml_bridge
 from promotions.learners.base import ECONML, SHARED, EffectLearner, choose_backend, outcome_model
 from promotions.learners.data import Training
 from promotions.learners.fitted import Blend, Part, TreeSum, weigh
@@ -87,7 +86,7 @@ class SLearner(EffectLearner):
         self, model: Mapping[str, Any], backend: str = SHARED, *, seed: int, key: str = "learners.s_learner"
     ) -> None:
         self.model = Boosting.from_params(model, f"{key}.model")
-        self.estimate = choose_backend(backend, s_effect, econml_bridge.s_effect, key)
+        self.estimate = choose_backend(backend, s_effect, key)
         self.seed = seed
 
     def fit(self, train: Training) -> "SLearner":
@@ -105,7 +104,7 @@ class TLearner(EffectLearner):
         self, model: Mapping[str, Any] | str, backend: str = SHARED, *, seed: int, key: str = "learners.t_learner"
     ) -> None:
         self.model = outcome_model(model, f"{key}.model")
-        self.estimate = choose_backend(backend, t_effect, econml_bridge.t_effect, key)
+        self.estimate = choose_backend(backend, t_effect, key)
         _require_outcome_model(self.model, backend, key)
         self.seed = seed
 
@@ -136,7 +135,7 @@ class XLearner(EffectLearner):
     ) -> None:
         self.model = outcome_model(model, f"{key}.model")
         self.effect = Boosting.from_params(effect, f"{key}.effect")
-        self.estimate = choose_backend(backend, x_effect, econml_bridge.x_effect, key)
+        self.estimate = choose_backend(backend, x_effect, key)
         _require_outcome_model(self.model, backend, key)
         self.seed = seed
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from promotions.boosting.settings import Boosting
-from promotions.learners import econml_bridge
 from promotions.learners.base import SHARED, EffectLearner, choose_backend
 from promotions.learners.data import Training
 from promotions.learners.fitted import Part, TreeSum
@@ -26,7 +25,7 @@ class RLearner(EffectLearner):
         self, effect: Mapping[str, Any], backend: str = SHARED, *, seed: int, key: str = "learners.r_learner"
     ) -> None:
         self.effect = Boosting.from_params(effect, f"{key}.effect")
-        self.estimate = choose_backend(backend, r_effect, econml_bridge.r_effect, key)
+        self.estimate = choose_backend(backend, r_effect, key)
         self.seed = seed
 
     def fit(self, train: Training) -> "RLearner":

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,11 +19,13 @@ from promotions.economics import Economics
 from promotions.learners.causal_forest import FOREST
 from promotions.learners.ensemble import Ensemble
 from promotions.learners.fitted import Effect, load_effect
-from promotions.learners.forest import HonestCausalForest
 from promotions.nuisances import OutcomeModels
 from promotions.policies import Audience, Rule
 from promotions.policies.files import load_rule
 from promotions.policies.rule import Budget
+
+if TYPE_CHECKING:
+    from promotions.learners.estimators.forest import HonestCausalForest
 
 Floats = NDArray[np.float64]
 # The folder of the learners among the models.
@@ -46,7 +49,7 @@ class Scorer:
     learner: str
     effects: Mapping[str, Effect]
     mixture: Ensemble | None = None
-    forest: HonestCausalForest | None = None
+    forest: "HonestCausalForest | None" = None
     outcomes: OutcomeModels | None = None
 
     @classmethod
@@ -65,7 +68,6 @@ class Scorer:
         mixture = Ensemble.load(models / ENSEMBLE) if ENSEMBLE in learners else None
         needed = dict.fromkeys([*(name for name in learners if name != ENSEMBLE), *(mixture.used if mixture else [])])
         effects = {name: _effect(models, name) for name in needed}
-        forest = models / LEARNERS / learner / FOREST
         return cls(
             encoder,
             rule,
@@ -74,7 +76,7 @@ class Scorer:
             learner,
             effects,
             mixture,
-            HonestCausalForest.load(forest) if forest.is_dir() else None,
+            _forest(models / LEARNERS / learner / FOREST),
             _outcomes(models / "nuisance") if rule.needs_outcomes or economics.charged == "on_response" else None,
         )
 
@@ -119,6 +121,15 @@ def _read(path: Path) -> Mapping[str, object]:
     except (OSError, ValueError) as problem:
         raise InputError(f"{path}: expected what an earlier stage wrote, got {problem!r}: run `dvc repro`") from None
     return document
+
+
+def _forest(folder: Path) -> "HonestCausalForest | None":
+    """The forest in ``folder``, where there is one; only then is scikit-learn imported."""
+    if not folder.is_dir():
+        return None
+    from promotions.learners.estimators.forest import HonestCausalForest
+
+    return HonestCausalForest.load(folder)
 
 
 def _effect(models: Path, learner: str) -> Effect:

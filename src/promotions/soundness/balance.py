@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import fdtrc
 
 from promotions.base.encoding import Encoder, as_numbers, is_number
 from promotions.inference.clusters import clustered_error, sum_by_cluster
 from promotions.inference.multiplicity import holm
+from promotions.inference.student import t_quantile, t_tail
 
 MEAN, DISTRIBUTION = "mean", "distribution"
 # The most quantile bins of a number, and the most bins of any feature; rarer ones are pooled.
@@ -165,8 +166,8 @@ def mean_test(values: NDArray[np.float64], arms: Arms) -> tuple[float, float, fl
         return 0.0, 1.0, 0.0
     error = max(means.standard_error, arms.design_error(values))
     freedom = max(arms.groups - 1, 1)
-    p_value = float(2 * stats.t.sf(abs(means.effect) / error, freedom))
-    return means.effect / spread, p_value, float(stats.t.ppf(0.975, freedom)) * error / spread
+    p_value = 2 * t_tail(abs(means.effect) / error, freedom)
+    return means.effect / spread, p_value, t_quantile(0.975, freedom) * error / spread
 
 
 def _variance(values: NDArray[np.float64]) -> float:
@@ -266,7 +267,7 @@ def wald_p_value(difference: NDArray[np.float64], covariance: NDArray[np.float64
     if rank == 0:
         return 1.0
     wald = float((along[varies] ** 2 / variances[varies]).sum())
-    return float(stats.f.sf((groups - rank) / (rank * (groups - 1)) * wald, rank, groups - rank))
+    return float(fdtrc(rank, groups - rank, (groups - rank) / (rank * (groups - 1)) * wald))
 
 
 def _design_covariance(codes: NDArray[np.intp], share: NDArray[np.float64], arms: Arms) -> NDArray[np.float64]:

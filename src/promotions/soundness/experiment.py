@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import ndtr
 
 from promotions.base.encoding import fit_encoder
 from promotions.base.errors import InputError
@@ -17,6 +18,7 @@ from promotions.base.splitting import assign_folds, clusters_of
 from promotions.base.validation import require_choice, require_keys
 from promotions.customers import Customers
 from promotions.inference.clusters import cluster_codes, sum_by_cluster
+from promotions.inference.student import t_quantile
 from promotions.soundness.assignment import assignment_test
 from promotions.soundness.balance import DISTRIBUTION, MEAN, NEGLIGIBLE, ArmMeans, Arms, balance_table
 
@@ -78,7 +80,7 @@ def examine(customers: Customers, checks: Mapping[str, Any], rng: np.random.Gene
     auc, auc_p = assignment_test(matrix, arms, assign_folds(cluster_names, ASSIGNMENT_FOLDS, "assignment"), rng)
     # Student's t, as there may be few clusters.
     freedom = max(arms.groups - 1, 1)
-    margin = float(stats.t.ppf(0.975, freedom)) * outcome.standard_error
+    margin = t_quantile(0.975, freedom) * outcome.standard_error
     mde = detectable_effect(outcome.standard_error, freedom)
     worst = balance.iloc[0]
     metrics: dict[str, float | int | str | bool] = {
@@ -113,7 +115,7 @@ def detectable_effect(standard_error: float, freedom: int) -> float:
 
     mde = (t_.975 + t_.80) · se, quantiles of Student's t with ``freedom`` degrees. Source: Bloom (1995).
     """
-    return float(stats.t.ppf(0.975, freedom) + stats.t.ppf(POWER, freedom)) * standard_error
+    return (t_quantile(0.975, freedom) + t_quantile(POWER, freedom)) * standard_error
 
 
 def sample_ratio_p_value(
@@ -131,7 +133,7 @@ def sample_ratio_p_value(
     # Each cluster is exactly as designed, as in matched pairs.
     if variance <= NEGLIGIBLE * len(treatment):
         return 1.0
-    return float(2 * stats.norm.sf(abs(excess.sum()) / np.sqrt(variance)))
+    return float(2 * ndtr(-abs(excess.sum()) / np.sqrt(variance)))
 
 
 def soundness_table(

@@ -20,6 +20,7 @@ from promotions.boosting.binned import Binned
 from promotions.boosting.cross_fitting import means_after
 from promotions.customers import Customers, validate
 from promotions.inference.clusters import cluster_codes, clustered_error
+from promotions.inference.student import t_quantile
 from promotions.scores import make_scores
 from promotions.soundness.balance import ArmMeans, Arms, mean_test
 from promotions.soundness.experiment import LARGE_SMD, LOOK, SOUND, UNKNOWN, WIDTHS
@@ -249,7 +250,7 @@ def _calibration_metrics(calibration: Calibration) -> dict[str, float]:
 def _effect_metrics(effects: Effects, groups: int) -> dict[str, float | str]:
     """Means by the doubly robust scores, and the other two methods under separate names."""
     # Student's t, as there may be few clusters.
-    width = float(stats.t.ppf(0.975, max(groups - 1, 1)))
+    width = t_quantile(0.975, max(groups - 1, 1))
     metrics: dict[str, float | str] = {
         "control_mean": effects.doubly_robust.control,
         "treated_mean": effects.doubly_robust.treated,

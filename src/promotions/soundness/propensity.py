@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.special import expit, logit
 
 from promotions.base.errors import InputError
@@ -13,6 +12,7 @@ from promotions.boosting.binned import Binned
 from promotions.boosting.cross_fitting import folds_in, means_after
 from promotions.boosting.settings import Boosting
 from promotions.inference.clusters import sum_by_cluster
+from promotions.inference.student import t_quantile
 
 # The number of trees is chosen: few if treatment hardly depends on features, many if it depends on them strongly.
 MODEL = Boosting(leaves=4, learning_rate=0.05, min_leaf=20, feature_share=0.7, row_share=0.7, l2=1.0)
@@ -116,7 +116,7 @@ def calibrate(treatment: NDArray[np.int8], chance: NDArray[np.float64], clusters
     sums = sum_by_cluster(design * (treatment - expected)[:, None], clusters)
     freedom = max(len(sums) - 1, 1)
     variance_of_slope = len(sums) / freedom * float((bread @ (sums.T @ sums) @ bread)[1, 1])
-    margin = float(stats.t.ppf(0.975, freedom)) * variance_of_slope**0.5
+    margin = t_quantile(0.975, freedom) * variance_of_slope**0.5
     return Calibration(error, by_chance, line[1], line[1] - margin, line[1] + margin)
 
 

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from promotions.base.errors import InputError
 from promotions.boosting.settings import Boosting, make_regressor
 from promotions.learners import make_learner
-from promotions.learners.econml_bridge import (
+from promotions.learners.estimators.econml_bridge import (
     ArmOutcome,
     ConstantPropensity,
     DesignPropensity,

@@ -8,8 +8,8 @@ from sklearn.base import clone
 
 from promotions.base.errors import InputError
 from promotions.learners.causal_forest import CausalForest
+from promotions.learners.estimators.forest import HonestCausalForest, _not_negative
 from promotions.learners.fitted import load_effect
-from promotions.learners.forest import HonestCausalForest, _not_negative
 
 # One group of two halves with one honest causal tree each.
 TREE = {
