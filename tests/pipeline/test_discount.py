@@ -292,8 +292,17 @@ def test_the_real_files_give_the_known_numbers_and_the_doses_pay(tmp_path: Path)
     project.run("git", "checkout", "-q", "--", ".")
     whole = (ROOT / "params.yaml").read_text()
     (tmp_path / "params.yaml").write_text(whole)
-    project.params(lambda content: content["discount"].update(source="files"))
-    project.params(lambda content: content["discount"]["files"].update(directory=str(SHARED)))
+
+    def change(content: dict[str, Any]) -> None:
+        content["discount"]["source"] = "files"
+        content["discount"]["files"]["directory"] = str(SHARED)
+        # None of the numbers below comes from these; the doses of fewer trees and groups have to pay all the same.
+        content["discount"]["did"]["curvatures"] = [0.1]
+        content["discount"]["effect"]["forest"]["trees"] = 20
+        content["discount"]["response"]["groups"] = 4
+        content["discount"]["learners"]["causal_forest"]["trees"] = 20
+
+    project.params(change)
     for stage in ("prepare", "effect", "rdd", "did", "groups", "cate", "policy", "evaluate"):
         done = project.run("python", f"src/discount_{stage}.py")
         assert done.returncode == 0, done.stderr
